@@ -95,12 +95,12 @@ static bool reserve(struct nn_text *text, size_t more)
 {
     if (text->failed) return false;
     if (more < text->capacity - text->size) return true;
-    size_t need = text->size + more + 1, capacity = text->capacity * 2;
     if (more > SIZE_MAX / 4 || text->size > SIZE_MAX / 4) {
         (void)nn_fail(text->context, NN_ERROR_MEMORY, "a text of %zu more bytes is too long", more);
         text->failed = true;
         return false;
     }
+    size_t need = text->size + more + 1, capacity = text->capacity * 2;
     if (capacity < need) capacity = need;
     if (capacity < 64) capacity = 64;
     char *data = nn_realloc(text->context, text->data, capacity, 1);
