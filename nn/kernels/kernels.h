@@ -1,0 +1,155 @@
+/*
+ * kernels.h — the list of kernels, and what each promises.
+ *
+ * A kernel is a leaf: plain pointers in, no threads, no allocation, no errors. The scalar version
+ * in <family>.c is the definition. <family>_simd.c is written once against simd.h and compiled
+ * once per instruction set; it overrides the table's rows that it improves.
+ *
+ * Unless said otherwise: pointers need no alignment beyond float's, outputs do not overlap inputs,
+ * counts may be 0, nothing outside the named ranges is read or written, and an element's value
+ * does not depend on how a range was cut into calls.
+ */
+#ifndef NN_KERNELS_H
+#define NN_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nn_context;
+enum nn_status;
+
+/* What happens to a finished sum before it is stored, in this order; NULL and false: nothing.
+ * All vectors are [filters]. */
+struct nn_epilogue {
+    const float *bias;
+    bool relu;
+    const float *scale, *shift; /* both or none */
+};
+
+/* Geometry of one row of a convolution over a padded picture (no edges left to care about). Each
+ * output pixel sees `taps` runs of `length` neighbouring floats: kernel rows of S*C floats, or
+ * single kernel pixels of C floats where dilation tears them apart. A dense layer is one run of C
+ * floats with images for pixels. */
+struct nn_conv_row {
+    int pixels, filters;
+    int taps, length;
+    const ptrdiff_t *tap; /* [taps] from a pixel's x to each run */
+    ptrdiff_t step;       /* floats from one pixel's x to the next one's */
+    ptrdiff_t w_stride;   /* floats from one row of w to the next, >= filters */
+    ptrdiff_t y_stride;   /* floats from one pixel's y to the next one's, >= filters */
+};
+
+/* The same for the gradient of the weights: `rows` rows of pixels at once. */
+struct nn_conv_gradient {
+    struct nn_conv_row row;   /* y_stride is dy's */
+    int rows;
+    ptrdiff_t x_row, dy_row;  /* floats from one row to the next */
+};
+
+struct nn_adam {
+    float rate;               /* with both bias corrections in it */
+    float beta1, beta2;
+    float epsilon;            /* scaled like rate */
+    float decay;              /* w loses decay * w (AdamW: learning rate * weight decay) */
+    float scale, clip;        /* gradients are multiplied by scale, then cut to +-clip (0: not) */
+};
+
+struct nn_sgd {
+    float rate, momentum, decay, scale, clip;
+    bool nesterov;
+};
+
+/* X(name, arguments) for every kernel; the result is void. */
+#define NN_KERNELS(X)                                                                              \
+    /* y[p,k] = epilogue(sum_t sum_j x[p*step + tap[t] + j] * w[(t*length + j)*w_stride + k]),     \
+     * summed in the order of (t, j) with one accumulator per element. */                          \
+    X(conv_row, (float *y, const float *x, const float *w, const struct nn_conv_row *row,          \
+                 const struct nn_epilogue *epilogue))                                              \
+    /* dw[(t*length+j)*w_stride + k] += sum_rows sum_p x[r*x_row + p*step + tap[t] + j]            \
+     *                                  * dy[r*dy_row + p*y_stride + k] */                         \
+    X(conv_gradient, (float *dw, const float *x, const float *dy,                                  \
+                      const struct nn_conv_gradient *gradient))                                    \
+    /* to[c*to_stride + r] = from[r*from_stride + c] for rows x columns */                         \
+    X(transpose, (float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,        \
+                  int rows, int columns))                                                          \
+    /* Elementwise; y may be x. */                                                                 \
+    X(relu, (float *y, const float *x, size_t count))                                              \
+    /* dx = y > 0 ? dy : 0; dx may be dy. */                                                       \
+    X(relu_backward, (float *dx, const float *y, const float *dy, size_t count))                   \
+    X(leaky_relu, (float *y, const float *x, float slope, size_t count))                           \
+    X(leaky_relu_backward, (float *dx, const float *x, const float *dy, float slope,               \
+                            size_t count))                                                         \
+    X(add, (float *y, const float *a, const float *b, size_t count))  /* y may be a or b */        \
+    X(mul, (float *y, const float *a, const float *b, size_t count))  /* y may be a or b */        \
+    X(multiply_add, (float *y, const float *a, float b, size_t count)) /* y += a * b */            \
+    /* Per channel over rows of `channels` floats; y may be x. */                                  \
+    X(scale_shift, (float *y, const float *x, const float *scale, const float *shift, size_t rows, \
+                    int channels))                                                                 \
+    /* sum[c] = sum over rows of x[c] */                                                           \
+    X(channel_sum, (float *sum, const float *x, size_t rows, int channels))                        \
+    /* sum[c] = sum over rows of (x[c] - mean[c])^2 */                                             \
+    X(channel_square_sum, (float *sum, const float *x, const float *mean, size_t rows,             \
+                           int channels))                                                          \
+    /* sum[c] = sum of dy[c], product[c] = sum of dy[c] * (x[c] - mean[c]); mean may be NULL */    \
+    X(channel_products, (float *sum, float *product, const float *dy, const float *x,              \
+                         const float *mean, size_t rows, int channels))                            \
+    /* dx = a[c]*dy + b[c]*x + d[c], then 0 where `relu` and x <= 0; dx may be dy. */              \
+    X(batch_norm_backward, (float *dx, const float *dy, const float *x, const float *const *abd,   \
+                            bool relu, size_t rows, int channels))                                 \
+    /* One window: y[c] = max_t x[t][c], which[c] = the first t where it is reached. */            \
+    X(max_window, (float *y, float *which, const float *const *x, int taps, int channels))         \
+    /* dx[t][c] += which[c] == t ? dy[c] : 0 */                                                    \
+    X(max_window_backward, (float *const *dx, const float *which, const float *dy, int taps,       \
+                            int channels))                                                         \
+    /* y = kept ? x * scale : 0. Element i of the stream is kept when the 16-bit number i % 8 of   \
+     * philox(key, i / 8, stream) is >= threshold; x[0] is element `first`. y may be x. */         \
+    X(dropout, (float *y, const float *x, size_t count, const struct nn_dropout_draw *draw))       \
+    /* m, v, w in place: m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2;                             \
+     * w <- w - decay w - rate m / (sqrt(v) + epsilon) */                                          \
+    X(adam, (float *w, float *m, float *v, const float *g, const struct nn_adam *adam,             \
+             size_t count))                                                                        \
+    /* v <- momentum v + (g + decay w); w <- w - rate * (nesterov ? g + decay w + momentum v : v) */\
+    X(sgd, (float *w, float *v, const float *g, const struct nn_sgd *sgd, size_t count))           \
+    /* *sum = sum of x^2, in double */                                                             \
+    X(square_sum, (double *sum, const float *x, size_t count))
+
+struct nn_dropout_draw {
+    uint64_t key, stream, first;
+    uint32_t threshold; /* of 65536 */
+    float scale;
+};
+
+struct nn_kernels {
+#define NN_DECLARE(name, arguments) void(*name) arguments;
+    NN_KERNELS(NN_DECLARE)
+#undef NN_DECLARE
+};
+
+/* Each family's scalar rows, and each level's overrides: families_scalar.c lists them. */
+void nn_conv_scalar(struct nn_kernels *table);
+void nn_elementwise_scalar(struct nn_kernels *table);
+void nn_channel_scalar(struct nn_kernels *table);
+void nn_window_scalar(struct nn_kernels *table);
+void nn_dropout_scalar(struct nn_kernels *table);
+void nn_optimizer_scalar(struct nn_kernels *table);
+
+#define NN_LEVEL_DECLARE(level)                                                                    \
+    void nn_conv_##level(struct nn_kernels *table);                                                \
+    void nn_elementwise_##level(struct nn_kernels *table);                                         \
+    void nn_channel_##level(struct nn_kernels *table);                                             \
+    void nn_window_##level(struct nn_kernels *table);                                              \
+    void nn_dropout_##level(struct nn_kernels *table);                                             \
+    void nn_optimizer_##level(struct nn_kernels *table);
+NN_LEVEL_DECLARE(sse)
+NN_LEVEL_DECLARE(avx2)
+NN_LEVEL_DECLARE(avx512)
+NN_LEVEL_DECLARE(neon)
+#undef NN_LEVEL_DECLARE
+
+/* Names of the levels this CPU and OS can run, scalar first, best last; returns how many. */
+int nn_levels(const char *names[8]);
+/* Fills `table` for one of these names; false when the CPU has not got it. */
+bool nn_kernels_fill(struct nn_kernels *table, const char *level);
+
+#endif

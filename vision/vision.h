@@ -1,0 +1,182 @@
+/*
+ * vision.h — pictures: reading, resizing, warping, drawing, plotting.
+ *
+ * An image is a view on 8-bit samples; it owns nothing by itself. Functions that allocate say so,
+ * and the caller releases with vi_image_free. Uses only nn.h.
+ */
+#ifndef VISION_H
+#define VISION_H
+
+#include "nn/nn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* height x width pixels of `channels` interleaved samples (1 grey, 3 RGB or BGR, 4 with alpha);
+ * row y begins at pixels + y * stride. */
+struct vi_image {
+    uint8_t *pixels;
+    int width, height, channels;
+    ptrdiff_t stride; /* bytes */
+};
+
+/* ---- image.c ---- */
+
+enum nn_status vi_image_new(struct vi_image *image, struct nn_context *context, int width,
+                            int height, int channels); /* zeroed, stride = width * channels */
+void vi_image_free(struct nn_context *context, struct vi_image *image); /* and zeroes the view */
+/* The part [x, x+width) x [y, y+height) as a view; clipped to the image, may be empty. */
+struct vi_image vi_image_crop(const struct vi_image *image, int x, int y, int width, int height);
+void vi_image_copy(const struct vi_image *to, const struct vi_image *from); /* same size */
+
+/* ---- codec/: bytes to pixels and back --------------------------------------------------- */
+
+enum vi_color { VI_RGB, VI_BGR, VI_GRAY, VI_RGBA };
+
+struct vi_decode_options {
+    enum vi_color color;   /* what comes out */
+    uint64_t max_pixels;   /* 0: 64 million */
+    uint64_t max_bytes;    /* of the file; 0: 256 MB */
+};
+/* What a picture's header says, read without decoding. */
+struct vi_header {
+    const char *format;   /* "jpeg" or "png" */
+    int width, height;
+    int channels;         /* stored: 1 grey or palette, 2 grey+alpha, 3, 4 (CMYK or RGBA) */
+    int bits;             /* per sample */
+};
+/* Decodes a JPEG or PNG from memory: greyscale, palette, 16-bit (high byte kept), alpha (dropped,
+ * as cv2.imread does) and CMYK (converted) are read rightly; truncated, giant or unknown
+ * files are errors that say what was wrong. `name` is used in messages only. */
+enum nn_status vi_decode(struct vi_image *image, struct nn_context *context, const void *bytes,
+                         size_t size, const struct vi_decode_options *options, const char *name);
+enum nn_status vi_decode_header(struct vi_header *header, struct nn_context *context,
+                                const void *bytes, size_t size, const char *name);
+/* Reads the file, then vi_decode. */
+enum nn_status vi_read(struct vi_image *image, struct nn_context *context, const char *path,
+                       const struct vi_decode_options *options);
+/* Writes .png, .jpg or .jpeg by the path's ending, whole or not at all. `quality` (JPEG) 1..100,
+ * 0: 95. The image is RGB, RGBA or grey. */
+enum nn_status vi_write(const struct vi_image *image, struct nn_context *context, const char *path,
+                        int quality);
+/* The same into memory: *bytes is the caller's to nn_free. `format` "png" or "jpeg". */
+enum nn_status vi_encode(void **bytes, size_t *size, const struct vi_image *image,
+                         struct nn_context *context, const char *format, int quality);
+/* Does the name end in .png, .jpg or .jpeg (any case)? */
+bool vi_is_picture_name(const char *path);
+
+/* ---- resize.c, color.c, warp.c ----------------------------------------------------------- */
+
+/* Equals cv2.resize(..., INTER_LINEAR) on 8-bit images to the bit. Sizes come from the views;
+ * the channel counts must agree. Allocates a row table. */
+enum nn_status vi_resize(const struct vi_image *to, const struct vi_image *from,
+                         struct nn_context *context);
+/* In place: red and blue change places (3 or 4 channels). */
+void vi_swap_red_blue(const struct vi_image *image);
+void vi_to_gray(const struct vi_image *to, const struct vi_image *from_rgb); /* Rec. 601, as cv2 */
+/* HWC 8-bit -> HWC float, value * scale - mean[channel] * scale ... to[i] = (v - mean) * scale */
+void vi_to_float(float *to, const struct vi_image *from, const float mean[3], float scale);
+
+/* from-coordinates of each to-pixel: sx = m[0] x + m[1] y + m[2], sy = m[3] x + m[4] y + m[5]. */
+struct vi_affine {
+    double m[6];
+};
+struct vi_affine vi_affine_multiply(struct vi_affine a, struct vi_affine b); /* a after b */
+/* Bilinear, 8-bit or float, outside pixels are those of the nearest edge. */
+void vi_warp(const struct vi_image *to, const struct vi_image *from, struct vi_affine map);
+void vi_warp_float(float *to, const float *from, int width, int height, int channels,
+                   struct vi_affine map);
+
+/* ---- augment.c: Keras' ImageDataGenerator ------------------------------------------------ */
+
+/* Meanings as in Keras: rotation in degrees (uniform +-), zoom z (each axis its own factor in
+ * [1-z, 1+z]), shifts as fractions of height and width, shear angle in degrees (Keras takes
+ * shear_range as degrees), horizontal flip with probability 1/2; nearest fill, bilinear. */
+struct vi_augment {
+    float rotation, zoom, shift_w, shift_h, shear;
+    bool flip;
+};
+/* The tutorial's: 20, 0.15, 0.2, 0.2, 0.15, true. */
+struct vi_augment vi_augment_default(void);
+struct vi_augment_draw { /* one random choice of the above */
+    float theta, tx, ty, shear, zoom_x, zoom_y;
+    bool flip;
+};
+struct vi_augment_draw vi_augment_pick(const struct vi_augment *augment, struct nn_rng *rng,
+                                       int width, int height);
+/* Applies a draw: the result equals keras.preprocessing.image.apply_affine_transform (order 1,
+ * nearest) followed by the flip, to 1e-4. `to` and `from` do not overlap; floats, HWC. */
+void vi_augment_apply(float *to, const float *from, int width, int height, int channels,
+                      const struct vi_augment_draw *draw);
+
+/* ---- draw.c: antialiased drawing on RGB images -------------------------------------------- */
+
+struct vi_rgb {
+    uint8_t r, g, b;
+};
+enum vi_align { VI_LEFT, VI_CENTER, VI_RIGHT };
+
+void vi_fill(const struct vi_image *image, struct vi_rgb color);
+void vi_fill_rect(const struct vi_image *image, double x, double y, double width, double height,
+                  struct vi_rgb color, double opacity);
+void vi_draw_rect(const struct vi_image *image, double x, double y, double width, double height,
+                  double thickness, struct vi_rgb color);
+void vi_draw_line(const struct vi_image *image, double x0, double y0, double x1, double y1,
+                  double thickness, struct vi_rgb color, double opacity);
+void vi_fill_circle(const struct vi_image *image, double x, double y, double radius,
+                    struct vi_rgb color, double opacity);
+/* Polygon, even-odd, antialiased; xy are `count` pairs. */
+void vi_fill_polygon(const struct vi_image *image, const double *xy, int count,
+                     struct vi_rgb color, double opacity);
+/* Built-in proportional or monospaced font, ASCII, any size; y is the top. `size` is the height
+ * of a capital letter in pixels. vi_draw_text_outline: readable on any background. */
+void vi_draw_text(const struct vi_image *image, double x, double y, double size,
+                  enum vi_align align, struct vi_rgb color, const char *text);
+void vi_draw_text_up(const struct vi_image *image, double x, double y, double size,
+                     enum vi_align align, struct vi_rgb color, const char *text); /* turned 90 deg */
+void vi_draw_text_outline(const struct vi_image *image, double x, double y, double size,
+                          enum vi_align align, struct vi_rgb color, struct vi_rgb outline,
+                          const char *text);
+double vi_text_width(double size, const char *text);
+
+/* ---- plot.c: charts for reports ------------------------------------------------------------ */
+
+struct vi_series {
+    const char *label;
+    const double *x; /* NULL: 0, 1, 2 ... */
+    const double *y; /* NaN breaks the line */
+    int count;
+    struct vi_rgb color; /* all zero: next of the palette */
+    bool dashed, steps, markers;
+};
+struct vi_chart {
+    const char *title, *x_label, *y_label;
+    int width, height;               /* 0: 960 x 600 */
+    double x_min, x_max, y_min, y_max; /* min == max: from the data */
+    bool x_log;
+    bool diagonal;                   /* ROC's line of chance */
+    const struct vi_series *series;
+    int series_count;
+};
+/* Line chart with axes, ticks at round numbers, grid, legend, title. Allocates *image. */
+enum nn_status vi_plot_chart(struct vi_image *image, struct nn_context *context,
+                             const struct vi_chart *chart);
+/* counts[true * classes + predicted]; rows are shares of the true class. Allocates *image. */
+enum nn_status vi_plot_confusion(struct vi_image *image, struct nn_context *context,
+                                 const char *title, const char *const *labels, int classes,
+                                 const int64_t *counts);
+struct vi_sheet_item {
+    struct vi_image image;  /* RGB */
+    const char *line1, *line2;
+    struct vi_rgb frame;    /* colour of the frame and of line1 */
+};
+/* Pictures in a grid with captions. Allocates *image. */
+enum nn_status vi_plot_sheet(struct vi_image *image, struct nn_context *context,
+                             const char *title, const struct vi_sheet_item *items, int count,
+                             int columns, int cell);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
