@@ -22,10 +22,23 @@ static uint32_t rotr(uint32_t x, int n)
     return x >> n | x << (32 - n);
 }
 
+/* One round. The standard renames all eight variables after it (h = g, g = f, ... b = a); here
+ * the next round is called with its arguments turned by one instead, and nothing moves. */
+static inline void turn(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f,
+                        uint32_t g, uint32_t *h, uint32_t input)
+{
+    uint32_t sum1 = rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25), choose = (e & f) ^ (~e & g);
+    uint32_t sum0 = rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22);
+    uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
+    uint32_t t1 = *h + sum1 + choose + input;
+    *d += t1;
+    *h = t1 + sum0 + majority;
+}
+
 /* One block of 64 bytes: 16 big-endian words become 64, which 64 rounds stir into the state. */
 static void compress(uint32_t state[8], const unsigned char *block)
 {
-    uint32_t w[64], v[8];
+    uint32_t w[64];
     for (int t = 0; t < 16; t++, block += 4)
         w[t] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 | (uint32_t)block[2] << 8 |
                (uint32_t)block[3];
@@ -34,18 +47,20 @@ static void compress(uint32_t state[8], const unsigned char *block)
         uint32_t sigma1 = rotr(w[t - 2], 17) ^ rotr(w[t - 2], 19) ^ w[t - 2] >> 10;
         w[t] = sigma1 + w[t - 7] + sigma0 + w[t - 16];
     }
-    memcpy(v, state, sizeof v);
-    for (int t = 0; t < 64; t++) {
-        uint32_t a = v[0], b = v[1], c = v[2], e = v[4], f = v[5], g = v[6];
-        uint32_t sum1 = rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25), choose = (e & f) ^ (~e & g);
-        uint32_t sum0 = rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22);
-        uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
-        uint32_t t1 = v[7] + sum1 + choose + K[t] + w[t], t2 = sum0 + majority;
-        memmove(v + 1, v, 7 * sizeof *v); /* h = g, g = f ... b = a */
-        v[4] += t1;
-        v[0] = t1 + t2;
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+    for (int t = 0; t < 64; t += 8) {
+        turn(a, b, c, &d, e, f, g, &h, K[t] + w[t]);
+        turn(h, a, b, &c, d, e, f, &g, K[t + 1] + w[t + 1]);
+        turn(g, h, a, &b, c, d, e, &f, K[t + 2] + w[t + 2]);
+        turn(f, g, h, &a, b, c, d, &e, K[t + 3] + w[t + 3]);
+        turn(e, f, g, &h, a, b, c, &d, K[t + 4] + w[t + 4]);
+        turn(d, e, f, &g, h, a, b, &c, K[t + 5] + w[t + 5]);
+        turn(c, d, e, &f, g, h, a, &b, K[t + 6] + w[t + 6]);
+        turn(b, c, d, &e, f, g, h, &a, K[t + 7] + w[t + 7]);
     }
-    for (int i = 0; i < 8; i++) state[i] += v[i];
+    const uint32_t done[8] = {a, b, c, d, e, f, g, h};
+    for (int i = 0; i < 8; i++) state[i] += done[i];
 }
 
 void nn_sha256_start(struct nn_sha256 *hash)
