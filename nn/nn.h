@@ -38,9 +38,9 @@ enum nn_status {
 };
 
 #if defined(__GNUC__)
-#define NN_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define NN_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define NN_PRINTF(format, first)
+#define NN_PRINTF(text, first)
 #endif
 
 /* ---- context: allocator, threads, kernels, the last error ------------------------------ */
@@ -261,6 +261,7 @@ int nn_node_count(const struct nn_graph *graph);
 struct nn_node *nn_node_at(const struct nn_graph *graph, int index); /* inputs before their users */
 const char *nn_node_name(const struct nn_node *node);
 const char *nn_node_op(const struct nn_node *node); /* "input", "parameter", "state" or the op */
+const char *nn_node_title(const struct nn_node *node); /* Keras' class name: "MaxPooling2D" */
 struct nn_shape nn_node_shape(const struct nn_node *node);
 int nn_node_inputs(const struct nn_node *node);
 struct nn_node *nn_node_input(const struct nn_node *node, int index);

@@ -7,6 +7,7 @@
  * Where there are more threads than cores, spinning would only keep the others from running, so
  * they sleep at once.
  */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "nn/internal.h"
 
 #include <pthread.h>

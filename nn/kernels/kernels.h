@@ -16,8 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct nn_context;
-enum nn_status;
+
 
 /* What happens to a finished sum before it is stored, in this order; NULL and false: nothing.
  * All vectors are [filters]. */
@@ -61,6 +60,12 @@ struct nn_sgd {
 };
 
 /* X(name, arguments) for every kernel; the result is void. */
+struct nn_dropout_draw {
+    uint64_t key, stream, first;
+    uint32_t threshold; /* of 65536 */
+    float scale;
+};
+
 #define NN_KERNELS(X)                                                                              \
     /* y[p,k] = epilogue(sum_t sum_j x[p*step + tap[t] + j] * w[(t*length + j)*w_stride + k]),     \
      * summed in the order of (t, j) with one accumulator per element. */                          \
@@ -113,12 +118,6 @@ struct nn_sgd {
     X(sgd, (float *w, float *v, const float *g, const struct nn_sgd *sgd, size_t count))           \
     /* *sum = sum of x^2, in double */                                                             \
     X(square_sum, (double *sum, const float *x, size_t count))
-
-struct nn_dropout_draw {
-    uint64_t key, stream, first;
-    uint32_t threshold; /* of 65536 */
-    float scale;
-};
 
 struct nn_kernels {
 #define NN_DECLARE(name, arguments) void(*name) arguments;

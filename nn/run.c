@@ -1,0 +1,74 @@
+/* run.c — runs a compiled plan: walks the arrays of steps. No allocation, no decisions. */
+#include "nn/compile.h"
+
+#include <stdio.h>
+
+void nn_plan_seed(struct nn_plan *plan, uint64_t seed, uint64_t step)
+{
+    plan->run.seed = seed;
+    plan->run.step = step;
+}
+
+static void prepare(struct nn_plan *plan)
+{
+    if (plan->prepared == plan->graph->version + 1) return;
+    for (int t = 0; t < plan->prepare_count; t++)
+        plan->prepare[t].op->prepare(&plan->prepare[t]);
+    plan->prepared = plan->graph->version + 1;
+}
+
+enum nn_status nn_forward(struct nn_plan *plan, int images)
+{
+    if (images < 1 || images > plan->batch)
+        return nn_fail(plan->context, NN_ERROR_ARGUMENT,
+                       "this plan runs 1 to %d images at once, not %d", plan->batch, images);
+    plan->run.images = images;
+    prepare(plan);
+    for (int t = 0; t < plan->forward_count; t++)
+        plan->forward[t].op->forward(&plan->forward[t]);
+    if (plan->training) nn_parameters_changed(plan->graph); /* running statistics */
+    plan->forward_done = true;
+    return NN_OK;
+}
+
+enum nn_status nn_backward(struct nn_plan *plan)
+{
+    if (!plan->training || !plan->forward_done)
+        return nn_fail(plan->context, NN_ERROR_ARGUMENT,
+                       "nn_backward follows nn_forward of a plan compiled with a loss");
+    plan->loss_seed[0] = 1.0f;
+    for (int t = 0; t < plan->backward_count; t++)
+        plan->backward[t].op->backward(&plan->backward[t]);
+    plan->forward_done = false; /* buffers that forward filled have been reused */
+    return NN_OK;
+}
+
+/* ---- for ops: a range of elements over the pool ------------------------------------------------- */
+
+struct ranges {
+    const struct nn_step *step;
+    size_t count, size;
+    nn_range_task *task;
+};
+
+static void run_range(void *argument, int index, int thread)
+{
+    const struct ranges *ranges = argument;
+    size_t from = (size_t)index * ranges->size, to = from + ranges->size;
+    (void)thread;
+    ranges->task(ranges->step, from, to < ranges->count ? to : ranges->count);
+}
+
+void nn_step_ranges(struct nn_step *step, size_t count, size_t grain, nn_range_task *task)
+{
+    if (count <= grain || step->context->threads == 1) {
+        if (count) task(step, 0, count);
+        return;
+    }
+    /* A share per thread, in whole cache lines. */
+    size_t shares = (size_t)step->context->threads;
+    size_t size = ((count + shares - 1) / shares + 15) & ~(size_t)15;
+    if (size < grain) size = grain;
+    struct ranges ranges = {step, count, size, task};
+    nn_parallel(step->context, (int)((count + size - 1) / size), run_range, &ranges);
+}
