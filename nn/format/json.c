@@ -398,7 +398,7 @@ enum nn_status nn_json_parse(struct nn_json **root, struct nn_context *context, 
     skip_space(&p);
     bool ok = parse_value(&p, 0, NULL);
     skip_space(&p);
-    if (ok && p.at < size) ok = fail(&p, "expected nothing after the value");
+    if (ok && p.at < size) ok = fail(&p, "nothing after the value");
     if (!ok) {
         nn_free(context, block);
         return p.status;
