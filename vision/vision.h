@@ -65,6 +65,10 @@ enum nn_status vi_encode(void **bytes, size_t *size, const struct vi_image *imag
                          struct nn_context *context, const char *format, int quality);
 /* Does the name end in .png, .jpg or .jpeg (any case)? */
 bool vi_is_picture_name(const char *path);
+/* Decompresses raw deflate data (RFC 1951, as zip files hold it; no zlib header) of exactly
+ * `to_size` bytes; another size or damaged data is an error. `name` is used in messages only. */
+enum nn_status vi_inflate(struct nn_context *context, void *to, size_t to_size, const void *from,
+                          size_t from_size, const char *name);
 
 /* ---- resize.c, color.c, warp.c ----------------------------------------------------------- */
 

@@ -1,0 +1,74 @@
+/*
+ * codec.h — what the picture codecs share among themselves; vision.h has the public part.
+ *
+ * A file passes three stations: our own look at its structure (jpeg.c, png.c), which refuses
+ * what is damaged, giant or unsupported before anything is allocated; stb_image, behind a cap on
+ * its allocations (stb.c); and the conversion to the colours that were asked for (decode.c).
+ */
+#ifndef VISION_CODEC_H
+#define VISION_CODEC_H
+
+#include "vision/vision.h"
+
+/* A file in memory, and who is told what is wrong with it. */
+struct vi_source {
+    struct nn_context *context;
+    const uint8_t *bytes;
+    size_t size;
+    const char *name; /* for messages */
+};
+
+/* What decoding needs to know beyond vi_header. */
+struct vi_layout {
+    struct vi_header header;
+    bool palette;          /* PNG: samples are indices of colours */
+    bool inverted_cmyk;    /* JPEG: Adobe's, CMYK or YCCK */
+    size_t palette_chunk;  /* PNG: offset of the PLTE chunk, 0 if there is none */
+    size_t palette_colors; /* PNG: its entries */
+};
+
+/* Records "<name>: <message>" with the name made fit for a terminal; returns `status`. */
+enum nn_status vi_source_fail(const struct vi_source *source, enum nn_status status,
+                              const char *format, ...) NN_PRINTF(3, 4);
+
+/* Is this what the first bytes say? */
+bool vi_is_jpeg(const struct vi_source *source);
+bool vi_is_png(const struct vi_source *source);
+
+/* Read the structure: up to the dimensions, or (`whole`) to the very end, with every check. */
+enum nn_status vi_jpeg_inspect(struct vi_layout *layout, const struct vi_source *source,
+                               bool whole);
+enum nn_status vi_png_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
+/* Either of them, or an error that says what the file is instead. */
+enum nn_status vi_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
+
+/* A copy of the PNG whose palette has all 256 entries, the new ones black: indices beyond a short
+ * palette then mean black and not whatever the decoder's stack holds. */
+enum nn_status vi_png_pad_palette(void **bytes, size_t *size, const struct vi_source *source,
+                                  const struct vi_layout *layout);
+
+/* stb_image: width * height * `channels` (1, 3, 4) samples from nn_alloc. Its memory is capped by
+ * what a picture of these dimensions can need. */
+enum nn_status vi_stb_decode(uint8_t **pixels, const struct vi_source *source,
+                             const struct vi_header *header, int channels);
+/* stb_image_write: rows without gaps; the result is the caller's to nn_free. */
+enum nn_status vi_stb_encode_png(void **bytes, size_t *size, const struct vi_image *image,
+                                 struct nn_context *context);
+enum nn_status vi_stb_encode_jpeg(void **bytes, size_t *size, const struct vi_image *image,
+                                  struct nn_context *context, int quality);
+
+/* zlib stream (RFC 1950) of `from`; NULL when there is no memory. The caller's to nn_free. */
+uint8_t *vi_deflate(struct nn_context *context, const uint8_t *from, size_t from_size,
+                    size_t *size);
+
+static inline uint32_t vi_be16(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 8 | bytes[1];
+}
+
+static inline uint32_t vi_be32(const uint8_t *bytes)
+{
+    return vi_be16(bytes) << 16 | vi_be16(bytes + 2);
+}
+
+#endif

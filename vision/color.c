@@ -1,0 +1,45 @@
+/* color.c — orders of colour, grey, and floats for a network. */
+#include "vision/vision.h"
+
+#include <assert.h>
+
+void vi_swap_red_blue(const struct vi_image *image)
+{
+    assert(image->channels >= 3 || image->height == 0);
+    for (int y = 0; y < image->height; y++) {
+        uint8_t *pixel = image->pixels + y * image->stride;
+        for (int x = 0; x < image->width; x++, pixel += image->channels) {
+            uint8_t first = pixel[0];
+            pixel[0] = pixel[2];
+            pixel[2] = first;
+        }
+    }
+}
+
+/* Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) in 15 bits, rounded: OpenCV's fixed-point
+ * weights, which add up to 32768. */
+void vi_to_gray(const struct vi_image *to, const struct vi_image *from_rgb)
+{
+    enum { RED = 9798, GREEN = 19235, BLUE = 3735, BITS = 15 };
+    assert(to->channels == 1 && from_rgb->channels >= 3);
+    for (int y = 0; y < from_rgb->height; y++) {
+        const uint8_t *pixel = from_rgb->pixels + y * from_rgb->stride;
+        uint8_t *gray = to->pixels + y * to->stride;
+        for (int x = 0; x < from_rgb->width; x++, pixel += from_rgb->channels)
+            gray[x] = (uint8_t)((pixel[0] * RED + pixel[1] * GREEN + pixel[2] * BLUE +
+                                 (1 << (BITS - 1))) >>
+                                BITS);
+    }
+}
+
+void vi_to_float(float *to, const struct vi_image *from, const float mean[3], float scale)
+{
+    const int channels = from->channels;
+    float shift[4] = {0}; /* alpha has no mean */
+    for (int c = 0; mean && c < channels && c < 3; c++) shift[c] = mean[c];
+    for (int y = 0; y < from->height; y++) {
+        const uint8_t *pixel = from->pixels + y * from->stride;
+        for (int x = 0; x < from->width; x++, pixel += channels, to += channels)
+            for (int c = 0; c < channels; c++) to[c] = ((float)pixel[c] - shift[c]) * scale;
+    }
+}
