@@ -219,7 +219,7 @@ static enum nn_status replace(struct nn_context *context, const char *path, cons
     char *name = nn_alloc(context, room, 1);
     if (!name) return NN_ERROR_MEMORY;
     /* Renaming would get round the write protection of a file: respect it. Its mode is kept. */
-    int error = old && access(path, W_OK) != 0 ? errno : 0;
+    int error = old && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0 ? errno : 0;
     int file = error ? -1 : create_temporary(name, room, path, folder, old ? 0600 : 0666);
     if (file < 0) {
         error = error ? error : errno;
