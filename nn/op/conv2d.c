@@ -1,0 +1,503 @@
+/*
+ * conv2d.c — y[n,p,q,k] = b[k] + sum_{r,s,c} x[n, p sh + r dh - top, q sw + s dw - left, c] w[r,s,c,k]
+ *
+ * x [N,H,W,C], w [R,S,C/groups,K], b [K], y [N,P,Q,K]; zeros outside the picture.
+ *
+ * How it runs. A band of output rows needs a band of input rows; these are copied, with the zeros
+ * of the border, into scratch that stays in the first-level cache. In that copy a pixel sees the
+ * S*C floats of each kernel row as one run, and no edge is special: the kernel (conv_row) is a
+ * plain sum over runs. The copy is 1/(R*S*K) of the arithmetic.
+ *
+ * Gradients, all with the same two kernels:
+ *   dx  is a convolution of dy with the window turned by 180 degrees and C, K swapped:
+ *       dx[h,w,c] = sum_{r,s,k} dy[(h + top - r dh) / sh, (w + left - s dw) / sw, k] w[r,s,c,k]
+ *       over those r, s where the divisions leave no rest: the copy spreads dy by the stride,
+ *       with zeros between.
+ *   dw[r,s,c,k] = sum_{n,p,q} x[n, p sh + r dh - top, ..., c] dy[n,p,q,k], summed per chunk of
+ *       images; chunks are added in order, so that threads do not change the sum.
+ *   db[k] = sum_{n,p,q} dy[n,p,q,k]
+ */
+#include "nn/internal.h"
+
+#include <string.h>
+
+enum { X, W, B };
+enum { MOST_TAPS = 1 << 14, MOST_CHUNKS = 16 };
+enum { SCRATCH_FLOATS = 6 * 1024 }; /* 24 kB: half of a first-level cache */
+
+struct attributes {
+    int stride_h, stride_w, dilation_h, dilation_w, groups, padding;
+    int pad_top, pad_left, pad_bottom, pad_right;
+    struct geometry *geometry; /* made by infer, not saved */
+};
+static const struct nn_field FIELDS[] = {
+    {"stride_h", NN_FIELD_INT, offsetof(struct attributes, stride_h)},
+    {"stride_w", NN_FIELD_INT, offsetof(struct attributes, stride_w)},
+    {"dilation_h", NN_FIELD_INT, offsetof(struct attributes, dilation_h)},
+    {"dilation_w", NN_FIELD_INT, offsetof(struct attributes, dilation_w)},
+    {"groups", NN_FIELD_INT, offsetof(struct attributes, groups)},
+    {"padding", NN_FIELD_INT, offsetof(struct attributes, padding)},
+    {"pad_top", NN_FIELD_INT, offsetof(struct attributes, pad_top)},
+    {"pad_left", NN_FIELD_INT, offsetof(struct attributes, pad_left)},
+    {"pad_bottom", NN_FIELD_INT, offsetof(struct attributes, pad_bottom)},
+    {"pad_right", NN_FIELD_INT, offsetof(struct attributes, pad_right)},
+    {NULL, NN_FIELD_INT, 0},
+};
+
+/* A convolution of one group as the kernels see it: forward, or dx from dy. */
+struct pass {
+    int height, width;         /* of the source picture */
+    int spread_h, spread_w;    /* source pixels lie this far apart in the padded copy, else 1 */
+    int before_h, before_w;    /* rows, columns of zeros before the picture; negative: cut off */
+    int from_channels, from_group, to_channels, to_group; /* in all, and per group */
+    int out_height, out_width;
+    int stride_h, stride_w;
+    int copy_width;            /* columns of the padded copy */
+    int window_rows;           /* rows of the copy that one output row sees */
+    int band;                  /* output rows per copy */
+    int taps, length;
+    ptrdiff_t *tap;
+};
+
+struct geometry {
+    struct pass forward, backward;
+    int kernel_h, kernel_w, groups;
+};
+
+/* ---- geometry ----------------------------------------------------------------------------------- */
+
+/* Fills what follows from the rest; false when sizes leave the range of int. */
+static bool complete_pass(struct pass *pass, const struct attributes *a, struct nn_graph *graph,
+                          int kernel_h, int kernel_w)
+{
+    int64_t width = (int64_t)(pass->out_width - 1) * pass->stride_w +
+                    (int64_t)(kernel_w - 1) * a->dilation_w + 1;
+    int64_t rows = (int64_t)(kernel_h - 1) * a->dilation_h + 1;
+    if (width > INT32_MAX / 64 || rows > INT32_MAX / 64 ||
+        width * rows > (INT32_MAX / 2) / pass->from_group)
+        return false;
+    pass->copy_width = (int)width;
+    pass->window_rows = (int)rows;
+    int row_floats = pass->copy_width * pass->from_group;
+    int fitting = (SCRATCH_FLOATS / row_floats - pass->window_rows) / pass->stride_h + 1;
+    pass->band = fitting < 1 ? 1 : fitting < pass->out_height ? fitting : pass->out_height;
+
+    bool torn = a->dilation_w > 1;
+    pass->taps = torn ? kernel_h * kernel_w : kernel_h;
+    pass->length = torn ? pass->from_group : kernel_w * pass->from_group;
+    pass->tap = nn_graph_alloc(graph, (size_t)pass->taps, sizeof *pass->tap);
+    if (!pass->tap) return false;
+    for (int t = 0; t < pass->taps; t++) {
+        int r = torn ? t / kernel_w : t, s = torn ? t % kernel_w : 0;
+        pass->tap[t] = (ptrdiff_t)r * a->dilation_h * row_floats +
+                       (ptrdiff_t)s * a->dilation_w * pass->from_group;
+    }
+    return true;
+}
+
+static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, struct nn_window w)
+{
+    struct attributes *a = node->attributes;
+    struct nn_shape kernel = node->input[W]->shape;
+    int channels = node->input[X]->shape.dim[3], filters = kernel.dim[3];
+    struct geometry *g = nn_graph_alloc(node->graph, 1, sizeof *g);
+    if (!g) return NN_ERROR_MEMORY;
+    g->kernel_h = kernel.dim[0];
+    g->kernel_w = kernel.dim[1];
+    g->groups = a->groups;
+    g->forward = (struct pass){
+        .height = h.in, .width = w.in, .spread_h = 1, .spread_w = 1,
+        .before_h = h.before, .before_w = w.before,
+        .from_channels = channels, .from_group = channels / a->groups,
+        .to_channels = filters, .to_group = filters / a->groups,
+        .out_height = h.out, .out_width = w.out, .stride_h = h.stride, .stride_w = w.stride};
+    g->backward = (struct pass){
+        .height = h.out, .width = w.out, .spread_h = h.stride, .spread_w = w.stride,
+        .before_h = (h.kernel - 1) * h.dilation - h.before,
+        .before_w = (w.kernel - 1) * w.dilation - w.before,
+        .from_channels = filters, .from_group = filters / a->groups,
+        .to_channels = channels, .to_group = channels / a->groups,
+        .out_height = h.in, .out_width = w.in, .stride_h = 1, .stride_w = 1};
+    a->geometry = g;
+    if (complete_pass(&g->forward, a, node->graph, g->kernel_h, g->kernel_w) &&
+        complete_pass(&g->backward, a, node->graph, g->kernel_h, g->kernel_w))
+        return NN_OK;
+    return nn_graph_fail(node->graph, NN_ERROR_SHAPE, "conv2d '%s': too large", node->name);
+}
+
+static enum nn_status check_shapes(struct nn_node *node)
+{
+    const struct attributes *a = node->attributes;
+    struct nn_shape x = node->input[X]->shape, w = node->input[W]->shape;
+    char text[2][64];
+    if (x.rank != 4 || w.rank != 4)
+        return nn_graph_fail(node->graph, NN_ERROR_SHAPE,
+                             "conv2d '%s': expected x (N, H, W, C) and w (R, S, C, K), got %s "
+                             "and %s",
+                             node->name, nn_shape_text(text[0], x), nn_shape_text(text[1], w));
+    if (a->groups < 1 || x.dim[3] % a->groups || w.dim[3] % a->groups ||
+        w.dim[2] != x.dim[3] / a->groups)
+        return nn_graph_fail(node->graph, NN_ERROR_SHAPE,
+                             "conv2d '%s': x %s and w %s do not fit with %d groups (w's third "
+                             "dimension is C / groups, and groups divide C and K)",
+                             node->name, nn_shape_text(text[0], x), nn_shape_text(text[1], w),
+                             a->groups);
+    if (node->inputs > B && !nn_shape_equal(node->input[B]->shape, nn_shape1(w.dim[3])))
+        return nn_graph_fail(node->graph, NN_ERROR_SHAPE,
+                             "conv2d '%s': expected a bias of shape (%d), got %s", node->name,
+                             w.dim[3], nn_shape_text(text[0], node->input[B]->shape));
+    if ((int64_t)w.dim[0] * w.dim[1] > MOST_TAPS)
+        return nn_graph_fail(node->graph, NN_ERROR_SHAPE,
+                             "conv2d '%s': a %d x %d kernel has more than %d taps", node->name,
+                             w.dim[0], w.dim[1], MOST_TAPS);
+    return NN_OK;
+}
+
+static enum nn_status infer(struct nn_node *node)
+{
+    const struct attributes *a = node->attributes;
+    enum nn_status status = check_shapes(node);
+    if (status) return status;
+    struct nn_shape x = node->input[X]->shape, w = node->input[W]->shape;
+    struct nn_window rows, columns;
+    enum nn_padding padding = (enum nn_padding)a->padding;
+    bool known = padding == NN_SAME || padding == NN_VALID || padding == NN_EXPLICIT;
+    if (!known ||
+        !nn_window_make(&rows, &(struct nn_window_request){
+                                   x.dim[1], w.dim[0], a->stride_h, a->dilation_h, padding,
+                                   a->pad_top, a->pad_bottom, false}) ||
+        !nn_window_make(&columns, &(struct nn_window_request){
+                                      x.dim[2], w.dim[1], a->stride_w, a->dilation_w, padding,
+                                      a->pad_left, a->pad_right, false})) {
+        char text[64];
+        return nn_graph_fail(node->graph, NN_ERROR_SHAPE,
+                             "conv2d '%s': a %d x %d kernel with stride %d x %d and dilation "
+                             "%d x %d does not fit into %s",
+                             node->name, w.dim[0], w.dim[1], a->stride_h, a->stride_w,
+                             a->dilation_h, a->dilation_w, nn_shape_text(text, x));
+    }
+    node->shape = nn_shape4(x.dim[0], rows.out, columns.out, w.dim[3]);
+    return make_geometry(node, rows, columns);
+}
+
+static const struct geometry *geometry_of(const struct nn_node *node)
+{
+    return ((const struct attributes *)node->attributes)->geometry;
+}
+
+/* ---- the padded copy ------------------------------------------------------------------------------ */
+
+/* Source index of position `at` of the spread, padded axis; -1 where zeros are. */
+static int source_index(int at, int before, int spread, int size)
+{
+    int inside = at - before;
+    if (inside < 0 || inside % spread) return -1;
+    return inside / spread < size ? inside / spread : -1;
+}
+
+static void copy_row(float *to, const struct pass *pass, const float *from)
+{
+    size_t pixel = (size_t)pass->from_group;
+    if (pass->spread_w == 1 && pass->from_group == pass->from_channels && pass->before_w >= 0) {
+        int inside = pass->copy_width - pass->before_w;
+        if (inside > pass->width) inside = pass->width;
+        if (inside < 0) inside = 0;
+        size_t left = (size_t)(pass->copy_width - inside < pass->before_w
+                                   ? pass->copy_width - inside
+                                   : pass->before_w) * pixel;
+        size_t middle = (size_t)inside * pixel;
+        memset(to, 0, left * sizeof *to);
+        memcpy(to + left, from, middle * sizeof *to);
+        memset(to + left + middle, 0,
+               ((size_t)pass->copy_width * pixel - left - middle) * sizeof *to);
+        return;
+    }
+    for (int q = 0; q < pass->copy_width; q++, to += pixel) {
+        int w = source_index(q, pass->before_w, pass->spread_w, pass->width);
+        if (w < 0) memset(to, 0, pixel * sizeof *to);
+        else memcpy(to, from + (size_t)w * (size_t)pass->from_channels, pixel * sizeof *to);
+    }
+}
+
+/* The rows that output rows [first, first + band) see, of the group beginning at `image`. */
+static void copy_band(float *to, const struct pass *pass, const float *image, int first, int band)
+{
+    int rows = (band - 1) * pass->stride_h + pass->window_rows;
+    size_t row_floats = (size_t)pass->copy_width * (size_t)pass->from_group;
+    for (int i = 0; i < rows; i++, to += row_floats) {
+        int h = source_index(first * pass->stride_h + i, pass->before_h, pass->spread_h,
+                             pass->height);
+        if (h < 0)
+            memset(to, 0, row_floats * sizeof *to);
+        else
+            copy_row(to, pass,
+                     image + (size_t)h * (size_t)pass->width * (size_t)pass->from_channels);
+    }
+}
+
+static size_t scratch_floats(const struct pass *pass)
+{
+    size_t rows = (size_t)(pass->band - 1) * (size_t)pass->stride_h + (size_t)pass->window_rows;
+    size_t floats = rows * (size_t)pass->copy_width * (size_t)pass->from_group;
+    return (floats + 15) & ~(size_t)15;
+}
+
+static int band_count(const struct pass *pass)
+{
+    return (pass->out_height + pass->band - 1) / pass->band;
+}
+
+static struct nn_conv_row row_of(const struct pass *pass, int w_stride)
+{
+    return (struct nn_conv_row){.pixels = pass->out_width, .filters = pass->to_group,
+                                .taps = pass->taps, .length = pass->length, .tap = pass->tap,
+                                .step = (ptrdiff_t)pass->stride_w * pass->from_group,
+                                .w_stride = w_stride, .y_stride = pass->to_channels};
+}
+
+/* ---- forward and dx: one job ----------------------------------------------------------------------- */
+
+struct job {
+    const struct nn_step *step;
+    const struct pass *pass;
+    const float *from, *weights;
+    float *to, *scratch;       /* scratch: one per thread */
+    ptrdiff_t group_stride;    /* floats from a group's weights to the next's */
+    int w_stride;
+    struct nn_epilogue epilogue;
+};
+
+static void run_band(void *argument, int index, int thread)
+{
+    const struct job *job = argument;
+    const struct pass *pass = job->pass;
+    int bands = band_count(pass), groups = geometry_of(job->step->node)->groups;
+    int image = index / bands, first = index % bands * pass->band;
+    int band = pass->out_height - first < pass->band ? pass->out_height - first : pass->band;
+    size_t from_image = (size_t)pass->height * (size_t)pass->width * (size_t)pass->from_channels;
+    size_t to_row = (size_t)pass->out_width * (size_t)pass->to_channels;
+    size_t copy_row_floats = (size_t)pass->copy_width * (size_t)pass->from_group;
+    const float *from = job->from + (size_t)image * from_image;
+    float *to = job->to + ((size_t)image * (size_t)pass->out_height + (size_t)first) * to_row;
+    float *scratch = job->scratch + (size_t)thread * scratch_floats(pass);
+    struct nn_conv_row row = row_of(pass, job->w_stride);
+    for (int g = 0; g < groups; g++) {
+        int at = g * pass->to_group;
+        struct nn_epilogue epilogue = job->epilogue;
+        if (epilogue.bias) epilogue.bias += at;
+        if (epilogue.scale) epilogue.scale += at, epilogue.shift += at;
+        copy_band(scratch, pass, from + g * pass->from_group, first, band);
+        for (int p = 0; p < band; p++)
+            job->step->kernels->conv_row(
+                to + (size_t)p * to_row + at,
+                scratch + (size_t)p * (size_t)pass->stride_h * copy_row_floats,
+                job->weights + g * job->group_stride, &row, &epilogue);
+    }
+}
+
+static void run_job(struct job *job)
+{
+    int count = job->step->run->images * band_count(job->pass);
+    nn_parallel(job->step->context, count, run_band, job);
+}
+
+static void forward(struct nn_step *step)
+{
+    const struct geometry *g = geometry_of(step->node);
+    struct job job = {.step = step, .pass = &g->forward, .from = step->x[X],
+                      .weights = step->x[W], .to = step->y, .scratch = step->workspace,
+                      .group_stride = g->forward.to_group, .w_stride = g->forward.to_channels,
+                      .epilogue = step->epilogue};
+    job.epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
+    run_job(&job);
+}
+
+/* ---- backward -------------------------------------------------------------------------------------- */
+
+/* The backward workspace: turned weights, scratch per thread, partial sums per chunk. */
+struct parts {
+    size_t turned, scratch, partial, total; /* floats before each, and in all */
+};
+
+static size_t weight_floats(const struct nn_node *node)
+{
+    return (nn_shape_count(node->input[W]->shape) + 15) & ~(size_t)15;
+}
+
+static size_t partial_floats(const struct nn_node *node)
+{
+    return weight_floats(node) + (((size_t)nn_channels(node) + 15) & ~(size_t)15);
+}
+
+static int chunk_count(int images)
+{
+    return images < MOST_CHUNKS ? images : MOST_CHUNKS;
+}
+
+static struct parts parts_of(const struct nn_node *node, int images, int threads)
+{
+    const struct geometry *g = geometry_of(node);
+    size_t a = scratch_floats(&g->forward), b = scratch_floats(&g->backward);
+    struct parts parts = {.scratch = weight_floats(node)};
+    parts.partial = parts.scratch + (size_t)threads * (a > b ? a : b);
+    parts.total = parts.partial + (size_t)chunk_count(images) * partial_floats(node);
+    return parts;
+}
+
+static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
+{
+    if (training) return parts_of(node, batch, threads).total * sizeof(float);
+    return (size_t)threads * scratch_floats(&geometry_of(node)->forward) * sizeof(float);
+}
+
+/* w [R,S,C/G,K] -> [G][R][S][K/G][C/G], with r and s counted from the other end. */
+static void turn_tap(void *argument, int index, int thread)
+{
+    const struct nn_step *step = argument;
+    const struct geometry *g = geometry_of(step->node);
+    int taps = g->kernel_h * g->kernel_w;
+    int channels = g->forward.from_group, filters = g->forward.to_group;
+    int all = g->forward.to_channels, group = index / taps, tap = index % taps;
+    size_t block = (size_t)channels * (size_t)filters;
+    float *to = (float *)step->workspace + ((size_t)group * (size_t)taps + (size_t)tap) * block;
+    const float *from = step->x[W] + (size_t)(taps - 1 - tap) * (size_t)channels * (size_t)all +
+                        (size_t)group * (size_t)filters;
+    (void)thread;
+    step->kernels->transpose(to, channels, from, all, channels, filters);
+}
+
+static void input_gradient(struct nn_step *step, const struct parts *parts)
+{
+    const struct geometry *g = geometry_of(step->node);
+    const struct pass *pass = &g->backward;
+    int taps = g->kernel_h * g->kernel_w;
+    nn_parallel(step->context, g->groups * taps, turn_tap, step);
+    float *workspace_floats = step->workspace;
+    struct job job = {.step = step, .pass = pass, .from = step->dy, .weights = workspace_floats,
+                      .to = step->dx[X], .scratch = workspace_floats + parts->scratch,
+                      .group_stride = (ptrdiff_t)taps * pass->from_group * pass->to_group,
+                      .w_stride = pass->to_group};
+    run_job(&job);
+}
+
+struct weight_job {
+    struct nn_step *step;
+    struct parts parts;
+    int chunks;
+};
+
+/* dw and db of one image are added to the chunk's. */
+static void add_image(const struct nn_step *step, float *dw, float *scratch, int image)
+{
+    const struct geometry *g = geometry_of(step->node);
+    const struct pass *pass = &g->forward;
+    size_t copy_row_floats = (size_t)pass->copy_width * (size_t)pass->from_group;
+    size_t y_row = (size_t)pass->out_width * (size_t)pass->to_channels;
+    size_t x_image = (size_t)pass->height * (size_t)pass->width * (size_t)pass->from_channels;
+    const float *x = step->x[X] + (size_t)image * x_image;
+    const float *dy = step->dy + (size_t)image * (size_t)pass->out_height * y_row;
+    struct nn_conv_gradient gradient = {
+        .row = row_of(pass, pass->to_channels),
+        .x_row = (ptrdiff_t)(pass->stride_h * (ptrdiff_t)copy_row_floats),
+        .dy_row = (ptrdiff_t)y_row};
+    for (int first = 0; first < pass->out_height; first += pass->band) {
+        int left = pass->out_height - first;
+        gradient.rows = left < pass->band ? left : pass->band;
+        for (int group = 0; group < g->groups; group++) {
+            copy_band(scratch, pass, x + group * pass->from_group, first, gradient.rows);
+            step->kernels->conv_gradient(dw + group * pass->to_group, scratch,
+                                         dy + (size_t)first * y_row + group * pass->to_group,
+                                         &gradient);
+        }
+    }
+}
+
+static void sum_chunk(void *argument, int chunk, int thread)
+{
+    const struct weight_job *job = argument;
+    const struct nn_step *step = job->step;
+    const struct pass *pass = &geometry_of(step->node)->forward;
+    int images = step->run->images;
+    int from = (int)((int64_t)images * chunk / job->chunks);
+    int to = (int)((int64_t)images * (chunk + 1) / job->chunks);
+    size_t image_rows = (size_t)pass->out_height * (size_t)pass->out_width;
+    size_t all = (size_t)pass->to_channels;
+    float *workspace_floats = step->workspace;
+    float *dw = workspace_floats + job->parts.partial + (size_t)chunk * partial_floats(step->node);
+    float *db = dw + weight_floats(step->node);
+    float *scratch =
+        workspace_floats + job->parts.scratch + (size_t)thread * scratch_floats(pass);
+    memset(dw, 0, nn_shape_count(step->node->input[W]->shape) * sizeof *dw);
+    for (int image = from; image < to; image++) add_image(step, dw, scratch, image);
+    if (step->dx[B])
+        step->kernels->channel_sum(db, step->dy + (size_t)from * image_rows * all,
+                                   (size_t)(to - from) * image_rows, pass->to_channels);
+}
+
+/* dw, db = the chunks' sums, in order. */
+static void join_range(const struct nn_step *step, size_t from, size_t to)
+{
+    int chunks = chunk_count(step->run->images);
+    const struct parts parts = parts_of(step->node, step->run->images, step->context->threads);
+    const float *partial = (const float *)step->workspace + parts.partial + from;
+    size_t stride = partial_floats(step->node);
+    if (to > from) memcpy(step->dx[W] + from, partial, (to - from) * sizeof(float));
+    for (int i = 1; i < chunks; i++)
+        step->kernels->add(step->dx[W] + from, step->dx[W] + from,
+                           partial + (size_t)i * stride, to - from);
+}
+
+static void weight_gradient(struct nn_step *step, const struct parts *parts)
+{
+    struct weight_job job = {step, *parts, chunk_count(step->run->images)};
+    nn_parallel(step->context, job.chunks, sum_chunk, &job);
+    if (step->dx[W])
+        nn_step_ranges(step, nn_shape_count(step->node->input[W]->shape), 4096, join_range);
+    if (!step->dx[B]) return;
+    size_t filters = (size_t)nn_channels(step->node);
+    const float *db = (const float *)step->workspace + parts->partial + weight_floats(step->node);
+    memcpy(step->dx[B], db, filters * sizeof(float));
+    for (int i = 1; i < job.chunks; i++)
+        step->kernels->add(step->dx[B], step->dx[B], db + (size_t)i * partial_floats(step->node),
+                           filters);
+}
+
+static void backward(struct nn_step *step)
+{
+    const struct parts parts = parts_of(step->node, step->run->images, step->context->threads);
+    if (step->dx[W] || step->dx[B]) weight_gradient(step, &parts);
+    if (step->dx[X]) input_gradient(step, &parts);
+}
+
+static double multiply_adds(const struct nn_node *node)
+{
+    const struct pass *pass = &geometry_of(node)->forward;
+    return (double)pass->out_height * pass->out_width *
+           (double)nn_shape_count(node->input[W]->shape);
+}
+
+const struct nn_op nn_op_conv2d = {
+    .name = "conv2d", .title = "Conv2D", .stem = "conv2d",
+    .inputs_min = 2, .inputs_max = 3,
+    .attributes_size = sizeof(struct attributes), .fields = FIELDS,
+    .bwd_reads = NN_READS_X(X) | NN_READS_X(W),
+    .takes_epilogue = true,
+    .infer = infer, .workspace = workspace,
+    .forward = forward, .backward = backward, .multiply_adds = multiply_adds,
+};
+
+struct nn_node *nn_conv2d(struct nn_node *x, struct nn_node *w, struct nn_node *b,
+                          const struct nn_conv2d_options *options)
+{
+    static const struct nn_conv2d_options defaults;
+    const struct nn_conv2d_options *o = options ? options : &defaults;
+    struct nn_node *inputs[] = {x, w, b};
+    struct attributes attributes = {
+        .stride_h = o->stride_h ? o->stride_h : 1, .stride_w = o->stride_w ? o->stride_w : 1,
+        .dilation_h = o->dilation_h ? o->dilation_h : 1,
+        .dilation_w = o->dilation_w ? o->dilation_w : 1,
+        .groups = o->groups ? o->groups : 1, .padding = (int)o->padding,
+        .pad_top = o->pad_top, .pad_left = o->pad_left,
+        .pad_bottom = o->pad_bottom, .pad_right = o->pad_right};
+    return nn_append(&nn_op_conv2d, inputs, b ? 3 : 2, &attributes);
+}
