@@ -1,0 +1,64 @@
+/*
+ * window_simd.c — window.c with vectors: the same values and the same taps, to the bit.
+ */
+#include "nn/kernels/kernels.h"
+#include "nn/kernels/simd.h"
+
+static inline vf load(const float *p, int lanes)
+{
+    return lanes == VF_WIDTH ? vf_load(p) : vf_load_partial(p, lanes);
+}
+static inline void store(float *p, vf value, int lanes)
+{
+    if (lanes == VF_WIDTH)
+        vf_store(p, value);
+    else
+        vf_store_partial(p, value, lanes);
+}
+
+/* Channels [c, c + lanes). A later tap takes over only where it is greater: the first one wins. */
+static inline void max_lanes(float *y, float *which, const float *const *x, int taps, int c,
+                             int lanes)
+{
+    vf best = load(x[0] + c, lanes), place = vf_zero();
+    for (int t = 1; t < taps; t++) {
+        vf value = load(x[t] + c, lanes);
+        vm greater = vf_gt(value, best);
+        best = vf_select(greater, value, best);
+        place = vf_select(greater, vf_set1((float)t), place);
+    }
+    store(y + c, best, lanes);
+    if (which) store(which + c, place, lanes);
+}
+
+static void max_window(float *y, float *which, const float *const *x, int taps, int channels)
+{
+    int c = 0;
+    for (; channels - c >= VF_WIDTH; c += VF_WIDTH) max_lanes(y, which, x, taps, c, VF_WIDTH);
+    if (c < channels) max_lanes(y, which, x, taps, c, channels - c);
+}
+
+static inline void backward_lanes(float *const *dx, const float *which, const float *dy, int taps,
+                                  int c, int lanes)
+{
+    vf place = load(which + c, lanes), slope = load(dy + c, lanes);
+    for (int t = 0; t < taps; t++) {
+        vf share = vf_keep(vf_eq(place, vf_set1((float)t)), slope);
+        store(dx[t] + c, vf_add(load(dx[t] + c, lanes), share), lanes);
+    }
+}
+
+static void max_window_backward(float *const *dx, const float *which, const float *dy, int taps,
+                                int channels)
+{
+    int c = 0;
+    for (; channels - c >= VF_WIDTH; c += VF_WIDTH)
+        backward_lanes(dx, which, dy, taps, c, VF_WIDTH);
+    if (c < channels) backward_lanes(dx, which, dy, taps, c, channels - c);
+}
+
+void NN_LEVEL_NAME(nn_window)(struct nn_kernels *table)
+{
+    table->max_window = max_window;
+    table->max_window_backward = max_window_backward;
+}
