@@ -404,7 +404,7 @@ enum nn_status nn_graph_save(struct nn_graph *graph, struct nn_archive *archive)
 enum nn_status nn_graph_load(struct nn_graph **graph, struct nn_context *context,
                              const struct nn_archive *archive);
 /* SHA-256 over names, shapes and values of all parameters and states in name order, as hex. */
-void nn_weights_sha256(char hex[65], const struct nn_graph *graph);
+enum nn_status nn_weights_sha256(char hex[65], struct nn_graph *graph);
 
 /* Writes `size` bytes to `path` whole or not at all: temporary file, fsync, rename. */
 enum nn_status nn_file_write(struct nn_context *context, const char *path, const void *bytes,
