@@ -358,6 +358,11 @@ struct failing {
     int held;
 };
 
+static void fail_after(struct failing *f, int allocations)
+{
+    f->countdown = allocations;
+}
+
 static void *failing_allocate(void *user, size_t bytes)
 {
     struct failing *f = user;
@@ -414,7 +419,7 @@ static void test_allocation_failures(void)
     enum nn_status status = NN_ERROR_MEMORY;
     bool clean = true, named = true;
     for (; status == NN_ERROR_MEMORY && clean && n < 1000; n++) {
-        f.countdown = n;
+        fail_after(&f, n);
         status = whole_life(own, path);
         clean = f.held == before;
         named = named && (!status || strstr(nn_error(own), "memory"));
@@ -422,7 +427,7 @@ static void test_allocation_failures(void)
     CHECK(status == NN_OK && n > 50, "each of %d allocations fails with an error", n - 1);
     CHECK(clean, "and nothing is lost");
     CHECK(named, "and each error says so");
-    f.countdown = -1;
+    fail_after(&f, -1);
     nn_close(&own);
     CHECK(f.held == 0, "not even the context");
     unlink(path);

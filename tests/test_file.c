@@ -17,7 +17,7 @@ static struct nn_context *context;
 static char folder[256];
 
 /* "<folder>/<name>"; four at a time. */
-static const char *path(const char *name)
+static const char *at(const char *name)
 {
     static char paths[4][512];
     static int next;
@@ -30,7 +30,7 @@ static bool holds(const char *name, const char *text)
 {
     void *bytes;
     size_t size;
-    if (nn_file_read(context, path(name), 1000, &bytes, &size)) return false;
+    if (nn_file_read(context, at(name), 1000, &bytes, &size)) return false;
     bool same = size == strlen(text) && memcmp(bytes, text, size + 1) == 0;
     nn_free(context, bytes);
     return same;
@@ -38,7 +38,7 @@ static bool holds(const char *name, const char *text)
 
 static enum nn_status put(const char *name, const char *text)
 {
-    return nn_file_write(context, path(name), text, strlen(text));
+    return nn_file_write(context, at(name), text, strlen(text));
 }
 
 static int entries(void)
@@ -71,35 +71,35 @@ static void test_read(void)
 {
     CHECK(put("a", "hello\n") == NN_OK && holds("a", "hello\n"), "what is written is read");
     CHECK(put("empty", "") == NN_OK && holds("empty", ""), "also nothing at all");
-    CHECK(read_status(path("a"), 6) == NN_OK, "a file as large as the limit");
-    CHECK(read_status(path("a"), 5) == NN_ERROR_UNSUPPORTED && says("6 bytes") && says("5"),
+    CHECK(read_status(at("a"), 6) == NN_OK, "a file as large as the limit");
+    CHECK(read_status(at("a"), 5) == NN_ERROR_UNSUPPORTED && says("6 bytes") && says("5"),
           "a file larger than the limit is refused");
-    CHECK(read_status(path("none"), 5) == NN_ERROR_IO && says("cannot open '") &&
+    CHECK(read_status(at("none"), 5) == NN_ERROR_IO && says("cannot open '") &&
               says("none': No such file or directory"),
           "a missing file is named, with the system's reason");
     CHECK(read_status(folder, 100) == NN_ERROR_IO && says("Is a directory"), "a folder");
-    CHECK(read_status(path("a/b"), 100) == NN_ERROR_IO && says("Not a directory"),
+    CHECK(read_status(at("a/b"), 100) == NN_ERROR_IO && says("Not a directory"),
           "a file in a file");
-    CHECK(read_status(path("no\nsuch\x1b[2J"), 5) == NN_ERROR_IO && says("no\\x0Asuch\\x1B[2J'"),
+    CHECK(read_status(at("no\nsuch\x1b[2J"), 5) == NN_ERROR_IO && says("no\\x0Asuch\\x1B[2J'"),
           "control characters of names are escaped");
     CHECK(read_status("/dev/zero", 100) == NN_ERROR_IO && says("not a regular file"), "a device");
-    CHECK(mkfifo(path("fifo"), 0600) == 0 && read_status(path("fifo"), 100) == NN_ERROR_IO &&
+    CHECK(mkfifo(at("fifo"), 0600) == 0 && read_status(at("fifo"), 100) == NN_ERROR_IO &&
               says("not a regular file"),
           "a fifo is refused at once");
-    CHECK(symlink("loop", path("loop")) == 0 && read_status(path("loop"), 100) == NN_ERROR_IO,
+    CHECK(symlink("loop", at("loop")) == 0 && read_status(at("loop"), 100) == NN_ERROR_IO,
           "a link to itself");
-    unlink(path("loop"));
+    unlink(at("loop"));
 
     /* The size a file of a sparse terabyte claims must not be allocated. */
-    int file = open(path("huge"), O_CREAT | O_WRONLY, 0600);
+    int file = open(at("huge"), O_CREAT | O_WRONLY, 0600);
     if (file >= 0 && ftruncate(file, (off_t)1 << 40) == 0)
-        CHECK(read_status(path("huge"), 1 << 20) == NN_ERROR_UNSUPPORTED, "a sparse terabyte");
+        CHECK(read_status(at("huge"), 1 << 20) == NN_ERROR_UNSUPPORTED, "a sparse terabyte");
     else
         test_skip("a sparse terabyte", "this file system has none");
     if (file >= 0) close(file);
-    unlink(path("huge"));
-    unlink(path("fifo"));
-    unlink(path("empty"));
+    unlink(at("huge"));
+    unlink(at("fifo"));
+    unlink(at("empty"));
 }
 
 /* The stat of /proc files says 0 bytes and reading gives more: just like a file that grows. */
@@ -116,22 +116,22 @@ static void test_write(void)
 {
     struct stat info;
     mode_t old = umask(022);
-    CHECK(put("w", "one") == NN_OK && stat(path("w"), &info) == 0 && (info.st_mode & 0777) == 0644,
+    CHECK(put("w", "one") == NN_OK && stat(at("w"), &info) == 0 && (info.st_mode & 0777) == 0644,
           "a new file has the mode umask leaves");
-    chmod(path("w"), 0600);
-    CHECK(put("w", "two") == NN_OK && holds("w", "two") && stat(path("w"), &info) == 0 &&
+    chmod(at("w"), 0600);
+    CHECK(put("w", "two") == NN_OK && holds("w", "two") && stat(at("w"), &info) == 0 &&
               (info.st_mode & 0777) == 0600,
           "a replaced file keeps its mode");
     umask(old);
-    CHECK(symlink("w", path("link")) == 0 && put("link", "three") == NN_OK && holds("w", "three") &&
-              lstat(path("link"), &info) == 0 && S_ISLNK(info.st_mode),
+    CHECK(symlink("w", at("link")) == 0 && put("link", "three") == NN_OK && holds("w", "three") &&
+              lstat(at("link"), &info) == 0 && S_ISLNK(info.st_mode),
           "a link stays, its target is replaced");
-    CHECK(symlink("later", path("ahead")) == 0 && put("ahead", "four") == NN_OK &&
-              holds("later", "four") && lstat(path("ahead"), &info) == 0 && S_ISLNK(info.st_mode),
+    CHECK(symlink("later", at("ahead")) == 0 && put("ahead", "four") == NN_OK &&
+              holds("later", "four") && lstat(at("ahead"), &info) == 0 && S_ISLNK(info.st_mode),
           "also when its target does not exist yet");
-    CHECK(symlink("self", path("self")) == 0 && put("self", "x") == NN_ERROR_IO,
+    CHECK(symlink("self", at("self")) == 0 && put("self", "x") == NN_ERROR_IO,
           "a link to itself is an error");
-    CHECK(mkdir(path("d"), 0700) == 0 && put("d", "x") == NN_ERROR_IO && says("Is a directory"),
+    CHECK(mkdir(at("d"), 0700) == 0 && put("d", "x") == NN_ERROR_IO && says("Is a directory"),
           "a folder is not replaced");
     CHECK(put("none/x", "x") == NN_ERROR_IO && says("No such file"), "a missing folder");
     CHECK(put("w/x", "x") == NN_ERROR_IO && says("Not a directory"), "a file as folder");
@@ -140,15 +140,15 @@ static void test_write(void)
     memset(name, 'n', 255);
     name[255] = '\0';
     CHECK(put(name, "x") == NN_OK && holds(name, "x"), "the longest name there can be");
-    unlink(path(name));
+    unlink(at(name));
     name[255] = 'n';
     name[256] = '\0';
     CHECK(put(name, "x") == NN_ERROR_IO && says("too long"), "one longer");
-    unlink(path("link"));
-    unlink(path("ahead"));
-    unlink(path("later"));
-    unlink(path("self"));
-    rmdir(path("d"));
+    unlink(at("link"));
+    unlink(at("ahead"));
+    unlink(at("later"));
+    unlink(at("self"));
+    rmdir(at("d"));
     CHECK(entries() == 2, "nothing is left behind");
 }
 
@@ -166,26 +166,26 @@ static void test_devices(void)
     CHECK(nn_file_write(context, "/dev/null", "x", 1) == NN_OK && stat("/dev/null", &info) == 0 &&
               S_ISCHR(info.st_mode),
           "a device is written to, not replaced");
-    CHECK(mkfifo(path("fifo"), 0600) == 0 && put("fifo", "x") == NN_ERROR_IO &&
-              stat(path("fifo"), &info) == 0 && S_ISFIFO(info.st_mode),
+    CHECK(mkfifo(at("fifo"), 0600) == 0 && put("fifo", "x") == NN_ERROR_IO &&
+              stat(at("fifo"), &info) == 0 && S_ISFIFO(info.st_mode),
           "a fifo nobody reads is an error and no hang");
     char got[4] = {0};
-    int reader = open(path("fifo"), O_RDONLY | O_NONBLOCK);
+    int reader = open(at("fifo"), O_RDONLY | O_NONBLOCK);
     CHECK(put("fifo", "abc") == NN_OK && read(reader, got, 3) == 3 && !strcmp(got, "abc"),
           "a fifo somebody reads is written to");
     close(reader);
-    unlink(path("fifo"));
+    unlink(at("fifo"));
 
     /* /dev/stdout redirected to a file by `>>`: appended to, not replaced. */
     fflush(stdout);
-    int kept = dup(STDOUT_FILENO), log = open(path("log"), O_CREAT | O_WRONLY | O_APPEND, 0600);
+    int kept = dup(STDOUT_FILENO), log = open(at("log"), O_CREAT | O_WRONLY | O_APPEND, 0600);
     bool ok = kept >= 0 && write(log, "before ", 7) == 7 && dup2(log, STDOUT_FILENO) >= 0;
     enum nn_status status = nn_file_write(context, "/dev/stdout", "after", 5);
     dup2(kept, STDOUT_FILENO);
     close(kept);
     close(log);
     CHECK(ok && !status && holds("log", "before after"), "/dev/stdout continues what is there");
-    unlink(path("log"));
+    unlink(at("log"));
 }
 
 /* Runs a check as an ordinary user, for whom permissions count, and returns what it returns. */
@@ -209,7 +209,7 @@ static bool read_only_file(void)
 
 static bool unreadable_file(void)
 {
-    return read_status(path("secret"), 10) == NN_ERROR_IO && says("Permission denied");
+    return read_status(at("secret"), 10) == NN_ERROR_IO && says("Permission denied");
 }
 
 static void test_permissions(void)
@@ -218,19 +218,19 @@ static void test_permissions(void)
         test_skip("permissions", "root cannot become an ordinary user here");
         return;
     }
-    mkdir(path("ro"), 0555);
+    mkdir(at("ro"), 0555);
     put("ro-file", "old");
     put("secret", "s");
-    chmod(path("ro-file"), 0444);
-    chmod(path("secret"), 0);
+    chmod(at("ro-file"), 0444);
+    chmod(at("secret"), 0);
     CHECK(unprivileged(read_only_folder), "a read-only folder");
     CHECK(unprivileged(unreadable_file), "a file that must not be read");
     CHECK(unprivileged(read_only_file), "a write-protected file is not replaced");
     CHECK(holds("ro-file", "old"), "and keeps its content");
-    chmod(path("ro"), 0755);
-    rmdir(path("ro"));
-    unlink(path("ro-file"));
-    unlink(path("secret"));
+    chmod(at("ro"), 0755);
+    rmdir(at("ro"));
+    unlink(at("ro-file"));
+    unlink(at("secret"));
 }
 
 /* A write that fails in the middle: the limit on file sizes acts as a disk that fills up. */
@@ -246,7 +246,7 @@ static void test_partial_write(void)
         getrlimit(RLIMIT_FSIZE, &limit);
         limit.rlim_cur = 100000;
         setrlimit(RLIMIT_FSIZE, &limit);
-        enum nn_status status = nn_file_write(context, path("keep"), large, sizeof large);
+        enum nn_status status = nn_file_write(context, at("keep"), large, sizeof large);
         _exit(status == NN_ERROR_IO && strstr(nn_error(context), "File too large") ? 0 : 1);
     }
     int status = 1;
@@ -254,20 +254,20 @@ static void test_partial_write(void)
           "a write that fails in the middle is an error");
     CHECK(holds("keep", "old"), "the old file is whole");
     CHECK(entries() == 3, "and nothing is left beside it");
-    unlink(path("keep"));
+    unlink(at("keep"));
 }
 
 static void test_left_over(void)
 {
     char name[64];
     snprintf(name, sizeof name, ".liveness-%ld-0.tmp", (long)getpid());
-    int file = open(path(name), O_CREAT | O_WRONLY, 0600);
+    int file = open(at(name), O_CREAT | O_WRONLY, 0600);
     CHECK(file >= 0 && write(file, "crash", 5) == 5 && put("after", "new") == NN_OK &&
               holds("after", "new") && holds(name, "crash"),
           "a temporary file of a crashed run is in nobody's way");
     close(file);
-    unlink(path(name));
-    unlink(path("after"));
+    unlink(at(name));
+    unlink(at("after"));
 }
 
 static bool sha256_is(const char *message, size_t repeat, const char *expected)
@@ -297,7 +297,7 @@ static void test_sha256(void)
     CHECK(
         sha256_is("a", 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
         "SHA-256 of a million a");
-    char message[200], whole[NN_SHA256_HEX], cut[NN_SHA256_HEX];
+    char message[200], whole[NN_SHA256_HEX] = "", cut[NN_SHA256_HEX] = "";
     bool same = true;
     for (size_t i = 0; i < sizeof message; i++) message[i] = (char)(i * 7);
     for (size_t size = 0; size <= sizeof message; size++) {
@@ -329,8 +329,8 @@ int main(void)
     test_left_over();
     test_sha256();
     CHECK(nn_bytes_allocated(context) == before, "no memory is left");
-    unlink(path("a"));
-    unlink(path("w"));
+    unlink(at("a"));
+    unlink(at("w"));
     CHECK(rmdir(folder) == 0, "no file is left");
     nn_close(&context);
     return test_done();

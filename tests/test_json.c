@@ -365,6 +365,11 @@ struct failing {
     int held;
 };
 
+static void fail_after(struct failing *f, int allocations)
+{
+    f->countdown = allocations;
+}
+
 static void *failing_allocate(void *user, size_t bytes)
 {
     struct failing *f = user;
@@ -395,7 +400,7 @@ static void test_allocation_failures(void)
     int before = f.held, failures = 0;
     enum nn_status status = NN_ERROR_MEMORY;
     for (int n = 0; status; n++, failures++) {
-        f.countdown = n;
+        fail_after(&f, n);
         status = nn_json_parse(&root, own, "{\"a\":[1,2]}", 11, "x");
         if (status && (status != NN_ERROR_MEMORY || root || f.held != before)) break;
         if (!status) break;
@@ -405,13 +410,13 @@ static void test_allocation_failures(void)
     CHECK(f.held == before, "nothing is left");
     for (int n = 0; n < 4; n++) {
         struct nn_text text = {.context = own};
-        f.countdown = n;
+        fail_after(&f, n);
         for (int i = 0; i < 100; i++) nn_text_json_string(&text, "0123456789");
         CHECK(n == 3 || text.failed, "text: the failure of allocation %d sticks", n);
         nn_text_free(&text);
         CHECK(f.held == before, "and nothing is left");
     }
-    f.countdown = -1;
+    fail_after(&f, -1);
     nn_close(&own);
     CHECK(f.held == 0, "not even the context");
 }

@@ -208,7 +208,7 @@ enum nn_status nn_archive_put(struct nn_archive *archive, const char *name, enum
                               int rank, const int64_t *dims, const void *data)
 {
     struct nn_context *context = archive->context;
-    struct nn_archive_tensor tensor;
+    struct nn_archive_tensor tensor = {0};
     struct nn_archive_entry *entry = NULL;
     void *replaced;
     enum nn_status status = describe(&tensor, context, name, type, rank, dims);

@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -127,13 +128,13 @@ static int write_fully(int file, const void *bytes, size_t size)
  * may lead to a regular file (`liveness ... > log`) that must be written to, not replaced. */
 static int standard_descriptor(const char *path)
 {
-    int number, end = 0;
+    static const char numbered[] = "/dev/fd/";
     if (strcmp(path, "/dev/stdout") == 0) return STDOUT_FILENO;
     if (strcmp(path, "/dev/stderr") == 0) return STDERR_FILENO;
-    if (sscanf(path, "/dev/fd/%4d%n", &number, &end) == 1 && end > 0 && path[end] == '\0' &&
-        number >= 0)
-        return number;
-    return -1;
+    if (strncmp(path, numbered, sizeof numbered - 1) != 0) return -1;
+    const char *digits = path + sizeof numbered - 1;
+    size_t count = strspn(digits, "0123456789");
+    return count > 0 && count <= 4 && !digits[count] ? (int)strtol(digits, NULL, 10) : -1;
 }
 
 /* Devices, fifos and open descriptors: there is nothing to rename onto. O_NONBLOCK makes a fifo
@@ -199,7 +200,7 @@ static int create_temporary(char *name, size_t room, const char *path, size_t fo
 static int sync_folder(char *name, size_t folder)
 {
     if (folder == 0)
-        strcpy(name, ".");
+        name[0] = '.', name[1] = '\0';
     else
         name[folder] = '\0';
     int file = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

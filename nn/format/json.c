@@ -14,6 +14,7 @@
 #include "nn/text.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,12 +97,18 @@ static bool fail(struct parser *p, const char *expected)
 
 static char peek(const struct parser *p)
 {
-    return p->at < p->size ? p->text[p->at] : '\0'; /* a NUL in the text is never expected */
+    if (p->at < p->size) return p->text[p->at];
+    return '\0'; /* a NUL in the text is never expected either */
+}
+
+static bool space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 static void skip_space(struct parser *p)
 {
-    while (p->at < p->size && memchr(" \t\n\r", p->text[p->at], 4)) p->at++;
+    while (space(peek(p))) p->at++;
 }
 
 /* Takes `c` with the space around it. */
@@ -158,7 +165,7 @@ static bool parse_number(struct parser *p, double *number)
         return fail_at(p, start, NN_ERROR_UNSUPPORTED, "a number may have at most 1000 characters");
     snprintf(digits + size, sizeof digits - (size_t)size, "e%d", sign * exponent - fraction);
     *number = strtod(digits, NULL);
-    if (*number > 1.7976931348623157e308 || *number < -1.7976931348623157e308)
+    if (isinf(*number))
         return fail_at(p, start, NN_ERROR_FORMAT, "the number is beyond the range of a double");
     return true;
 }
@@ -363,7 +370,7 @@ static size_t count_values(const char *text, size_t size)
             i++;
         else if (text[i] == '"')
             inside = !inside;
-        else if (!inside && memchr(",[{", text[i], 3))
+        else if (!inside && (text[i] == ',' || text[i] == '[' || text[i] == '{'))
             count++;
     }
     return count;
