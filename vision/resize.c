@@ -73,12 +73,12 @@ static void mix_rows(uint8_t *to, int32_t *const rows[2], const int weight[2], i
 
 static void halve(const struct vi_image *to, const struct vi_image *from)
 {
-    const int channels = to->channels;
+    const ptrdiff_t channels = to->channels;
     for (int y = 0; y < to->height; y++) {
-        const uint8_t *upper = from->pixels + 2 * y * from->stride, *lower = upper + from->stride;
+        const uint8_t *upper = from->pixels + 2 * (y * from->stride), *lower = upper + from->stride;
         uint8_t *pixel = to->pixels + y * to->stride;
         for (int x = 0; x < to->width; x++, upper += 2 * channels, lower += 2 * channels)
-            for (int c = 0; c < channels; c++)
+            for (ptrdiff_t c = 0; c < channels; c++)
                 *pixel++ = (uint8_t)((upper[c] + upper[c + channels] + lower[c] +
                                       lower[c + channels] + 2) >>
                                      2);

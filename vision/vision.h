@@ -66,7 +66,8 @@ enum nn_status vi_encode(void **bytes, size_t *size, const struct vi_image *imag
 /* Does the name end in .png, .jpg or .jpeg (any case)? */
 bool vi_is_picture_name(const char *path);
 /* Decompresses raw deflate data (RFC 1951, as zip files hold it; no zlib header) of exactly
- * `to_size` bytes; another size or damaged data is an error. `name` is used in messages only. */
+ * `to_size` bytes; another size is an error, and so is damage as far as it can be noticed: compare
+ * the checksum. `name` is used in messages only. */
 enum nn_status vi_inflate(struct nn_context *context, void *to, size_t to_size, const void *from,
                           size_t from_size, const char *name);
 

@@ -89,7 +89,8 @@ def main():
 
     jpeg("444.jpg", picture, subsampling=0)
     jpeg("420.jpg", picture, subsampling=2)
-    jpeg("progressive.jpg", picture, subsampling=1, progressive=True)
+    jpeg("422.jpg", picture, subsampling=1)
+    jpeg("progressive.jpg", picture, subsampling=2, progressive=True)
     jpeg("restart.jpg", picture, subsampling=2, restart_marker_blocks=1)
     jpeg("gray.jpg", picture.convert("L"))
     jpeg("cmyk.jpg", picture.convert("CMYK"))

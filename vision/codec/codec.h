@@ -22,7 +22,6 @@ struct vi_source {
 struct vi_layout {
     struct vi_header header;
     bool palette;          /* PNG: samples are indices of colours */
-    bool inverted_cmyk;    /* JPEG: Adobe's, CMYK or YCCK */
     size_t palette_chunk;  /* PNG: offset of the PLTE chunk, 0 if there is none */
     size_t palette_colors; /* PNG: its entries */
 };

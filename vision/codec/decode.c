@@ -63,9 +63,11 @@ enum nn_status vi_decode(struct vi_image *image, struct nn_context *context, con
     if (!status) status = vi_inspect(&layout, &source, true);
     if (status) return status;
     void *padded = NULL;
+    size_t padded_size = 0;
     if (layout.palette && layout.palette_colors < (size_t)1 << layout.header.bits) {
-        status = vi_png_pad_palette(&padded, &source.size, &source, &layout);
+        status = vi_png_pad_palette(&padded, &padded_size, &source, &layout);
         source.bytes = padded;
+        source.size = padded_size;
     }
     if (!status) status = decode_pixels(image, &source, &layout, options->color);
     nn_free(context, padded);

@@ -15,7 +15,8 @@ static void printable_name(char shown[NAME_SHOWN + 4], const char *name)
     if (skip) n = (size_t)sprintf(shown, "...");
     for (const char *p = name + skip; *p; p++) {
         unsigned char c = (unsigned char)*p;
-        shown[n++] = c < 0x20 || c == 0x7f ? '?' : *p;
+        bool control = c < 0x20 || c == 0x7f;
+        shown[n++] = (char)(control ? '?' : *p);
     }
     shown[n] = '\0';
 }

@@ -131,14 +131,28 @@ static enum nn_status check_scan(struct walk *walk)
     if (++walk->scans > MAX_SCANS)
         return vi_source_fail(source, NN_ERROR_UNSUPPORTED, "JPEG of more than %d scans",
                               MAX_SCANS);
-    if (walk->layout->header.channels == 4) {
-        if (walk->adobe != 0 && walk->adobe != 2)
-            return vi_source_fail(source, NN_ERROR_UNSUPPORTED,
-                                  "CMYK JPEG that does not say how its inks are stored "
-                                  "(no Adobe marker)");
-        walk->layout->inverted_cmyk = true;
-    }
+    if (walk->layout->header.channels == 4 && walk->adobe != 0 && walk->adobe != 2)
+        return vi_source_fail(source, NN_ERROR_UNSUPPORTED,
+                              "CMYK JPEG that does not say how its inks are stored "
+                              "(no Adobe marker)");
     return NN_OK;
+}
+
+/* B.2.4.2: tables of a class and number, 16 counts of codes by length, then as many values. More
+ * than 256 codes are impossible for bytes, and stb_image 2.27 would write beyond its tables. */
+static enum nn_status huffman_tables(struct walk *walk, const uint8_t *body, size_t size)
+{
+    while (size >= 17) {
+        size_t codes = 0;
+        for (int i = 1; i <= 16; i++) codes += body[i];
+        if (codes > 256 || codes > size - 17) break;
+        body += 17 + codes;
+        size -= 17 + codes;
+    }
+    walk->huffman = true;
+    if (size == 0) return NN_OK;
+    return vi_source_fail(walk->source, NN_ERROR_FORMAT,
+                          "damaged JPEG: a Huffman table that cannot be");
 }
 
 static enum nn_status segment(struct walk *walk, int marker)
@@ -155,7 +169,7 @@ static enum nn_status segment(struct walk *walk, int marker)
     walk->at += length;
     length -= 2;
     if (marker == DQT) walk->quantization = true;
-    if (marker == DHT) walk->huffman = true;
+    if (marker == DHT) return huffman_tables(walk, body, length);
     if (marker == APP14 && length >= 12 && memcmp(body, "Adobe", 6) == 0) walk->adobe = body[11];
     if (marker == SOS) return check_scan(walk);
     bool frame = marker >= SOF0 && marker <= SOF15 && marker != DHT && marker != JPG;

@@ -3,29 +3,46 @@
  *
  * They allocate with functions that take no context, so the context of the call in progress is
  * kept in a thread-local variable, set before each call and cleared after it. It also holds the
- * most that one allocation may ask for: a small PNG can inflate to gigabytes.
+ * most that one allocation may ask for, because a small PNG can inflate to gigabytes, and the
+ * blocks in use, because stb loses some of them when another allocation fails.
  */
 #include "vision/codec/codec.h"
 
 #include <limits.h>
 #include <string.h>
 
+enum { MAX_BLOCKS = 32 }; /* a progressive JPEG of four components uses 14 */
+
 static __thread struct {
     struct nn_context *context;
     size_t limit;
     bool refused; /* memory ran out, or the limit was hit */
+    void *blocks[MAX_BLOCKS];
 } call;
+
+/* The slot of a block; of NULL: one that is free. NULL if there is none. */
+static void **slot_of(const void *memory)
+{
+    for (int i = 0; i < MAX_BLOCKS; i++)
+        if (call.blocks[i] == memory) return &call.blocks[i];
+    return NULL;
+}
 
 static void *call_realloc(void *memory, size_t size)
 {
-    void *grown = NULL;
-    if (size <= call.limit) grown = nn_realloc(call.context, memory, size, 1);
-    if (!grown) call.refused = true;
+    void *grown = NULL, **slot = slot_of(memory);
+    if (slot && size <= call.limit) grown = nn_realloc(call.context, memory, size, 1);
+    if (grown)
+        *slot = grown;
+    else
+        call.refused = true;
     return grown;
 }
 
 static void call_free(void *memory)
 {
+    void **slot = memory ? slot_of(memory) : NULL;
+    if (slot) *slot = NULL;
     nn_free(call.context, memory);
 }
 
@@ -34,7 +51,9 @@ static unsigned char *call_deflate(unsigned char *data, int size, int *out_size,
     (void)quality;
     size_t made = 0;
     uint8_t *bytes = vi_deflate(call.context, data, (size_t)size, &made);
-    if (bytes && made <= INT_MAX / 2) {
+    void **slot = slot_of(NULL);
+    if (bytes && slot && made <= INT_MAX / 2) {
+        *slot = bytes;
         *out_size = (int)made;
         return bytes;
     }
@@ -106,13 +125,17 @@ static void begin(struct nn_context *context, size_t limit)
     call.refused = false;
 }
 
-/* Ends a call; did it run into the limit or out of memory? */
-static bool end(void)
+/* Ends a call, of which only `result` stays allocated; did it run into the limit or out of
+ * memory? */
+static bool end(const void *result)
 {
-    bool refused = call.refused;
+    for (int i = 0; i < MAX_BLOCKS; i++) {
+        if (call.blocks[i] != result) nn_free(call.context, call.blocks[i]);
+        call.blocks[i] = NULL;
+    }
     call.context = NULL;
     call.limit = 0;
-    return refused;
+    return call.refused;
 }
 
 /* The largest block a decoder needs: 16-bit RGBA with a filter byte per row, or a progressive
@@ -138,7 +161,7 @@ enum nn_status vi_stb_decode(uint8_t **pixels, const struct vi_source *source,
     begin(source->context, decode_limit(source, header));
     uint8_t *made =
         stbi_load_from_memory(source->bytes, (int)source->size, &width, &height, &stored, channels);
-    bool refused = end();
+    bool refused = end(made);
     if (made && width == header->width && height == header->height) {
         *pixels = made;
         return NN_OK;
@@ -161,11 +184,17 @@ enum nn_status vi_inflate(struct nn_context *context, void *to, size_t to_size, 
         return vi_source_fail(&source, NN_ERROR_UNSUPPORTED,
                               "%zu bytes are too many to be decompressed",
                               to_size > from_size ? to_size : from_size);
+    /* stb_image 2.27 takes the last two bytes for missing unless more follow, as in a zlib stream
+     * its checksum does. */
+    uint8_t *padded = nn_alloc(context, from_size + 4, 1);
+    if (!padded) return NN_ERROR_MEMORY;
+    if (from_size) memcpy(padded, from, from_size);
     uint8_t nothing[1]; /* an empty file is a block of no bytes, but no null pointer */
     begin(context, 0);
-    int made = stbi_zlib_decode_noheader_buffer(to_size ? to : (void *)nothing, (int)to_size, from,
-                                                (int)from_size);
-    end();
+    int made = stbi_zlib_decode_noheader_buffer(to_size ? to : (void *)nothing, (int)to_size,
+                                                (const char *)padded, (int)from_size + 4);
+    end(NULL);
+    nn_free(context, padded);
     if (made >= 0 && (size_t)made == to_size) return NN_OK;
     if (made >= 0)
         return vi_source_fail(&source, NN_ERROR_FORMAT,
@@ -182,7 +211,7 @@ enum nn_status vi_stb_encode_png(void **bytes, size_t *size, const struct vi_ima
     begin(context, SIZE_MAX);
     *bytes = stbi_write_png_to_mem(image->pixels, (int)image->stride, image->width, image->height,
                                    image->channels, &made);
-    end();
+    end(*bytes);
     *size = (size_t)made;
     if (*bytes) return NN_OK;
     return nn_fail(context, NN_ERROR_MEMORY, "not enough memory to write %dx%d pixels as PNG",
@@ -222,7 +251,7 @@ enum nn_status vi_stb_encode_jpeg(void **bytes, size_t *size, const struct vi_im
     begin(context, SIZE_MAX);
     int ok = stbi_write_jpg_to_func(append, &out, image->width, image->height, image->channels,
                                     image->pixels, quality);
-    end();
+    end(NULL);
     if (!ok || out.failed) {
         nn_free(context, out.bytes);
         return nn_fail(context, out.failed ? NN_ERROR_MEMORY : NN_ERROR_ARGUMENT,
