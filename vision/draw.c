@@ -303,7 +303,7 @@ void vi_fill_polygon(const struct vi_image *image, const double *xy, int count, 
 {
     if (!vi_drawable(image) || !xy || count < 3) return;
     double low[2] = {FAR, FAR}, high[2] = {-FAR, -FAR};
-    for (int i = 0; i < 2 * count; i++) {
+    for (size_t i = 0; i < 2 * (size_t)count; i++) {
         if (isnan(xy[i])) return;
         if (xy[i] < low[i % 2]) low[i % 2] = xy[i];
         if (xy[i] > high[i % 2]) high[i % 2] = xy[i];
@@ -319,8 +319,8 @@ void vi_fill_polygon(const struct vi_image *image, const double *xy, int count, 
             flags.begin = tile;
             flags.count = right - tile < TILE ? right - tile : TILE;
             for (int i = 0; i < count; i++) {
-                int next = i + 1 < count ? i + 1 : 0;
-                toggle_edge(&flags, row, xy + 2 * i, xy + 2 * next);
+                const double *from = xy + 2 * (size_t)i;
+                toggle_edge(&flags, row, from, i + 1 < count ? from + 2 : xy);
             }
             blend_flags(image, row, &flags, color, opacity);
         }

@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 /* Values beyond this are drawn as if they were it, so that differences stay finite. */
 #define HUGE_RANGE 1e300
@@ -105,30 +104,18 @@ static double multiple(struct step step, double i)
                              : whole * power_of_ten(step.exponent);
 }
 
-/* "1.50e-05" -> "1.5e-5" would lose the common number of digits; only the exponent is trimmed. */
-static void trim_exponent(char *text)
-{
-    char *e = strchr(text, 'e');
-    if (!e) return;
-    char *from = e + 1, *to = e + 1;
-    if (*from == '-') *to++ = *from++;
-    if (*from == '+') from++;
-    while (*from == '0' && from[1]) from++;
-    memmove(to, from, strlen(from) + 1);
-}
-
-/* All labels of an axis have as many decimals as the step needs; numbers that would be long are
- * written with an exponent. */
+/* All labels of an axis have as many decimals as the step needs. Where they would be long, they
+ * share a power of ten, that of the largest: 0.5e-4, 1.0e-4, 1.5e-4. */
 static void label_tick(struct vi_tick *tick, struct step step, double largest)
 {
     tick->power[0] = 0;
     if (tick->at == 0) {
         snprintf(tick->text, sizeof tick->text, "0");
     } else if (largest >= 1e6 || largest < 1e-3) {
-        int size = (int)floor(log10(fabs(tick->at)) + 1e-9);
-        int digits = (int)clamp(size - step.exponent, 0, 15);
-        snprintf(tick->text, sizeof tick->text, "%.*e", digits, tick->at);
-        trim_exponent(tick->text);
+        int power = (int)floor(log10(largest) + 1e-9);
+        int decimals = (int)clamp(power - step.exponent, 0, 15);
+        snprintf(tick->text, sizeof tick->text, "%.*fe%d", decimals,
+                 tick->at * power_of_ten(-power), power);
     } else {
         int decimals = (int)clamp(-step.exponent, 0, 15);
         snprintf(tick->text, sizeof tick->text, "%.*f", decimals, tick->at);

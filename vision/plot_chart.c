@@ -262,8 +262,9 @@ static bool clip_segment(const struct brush *brush, double x0, double y0, double
 {
     const struct chart *c = brush->chart;
     double r = ceil(brush->radius);
-    double p[4] = {x0 - x1, x1 - x0, y0 - y1, y1 - y0};
-    double q[4] = {x0 - (c->left - r), c->right + r - x0, y0 - (c->top - r), c->bottom + r - y0};
+    const double p[4] = {x0 - x1, x1 - x0, y0 - y1, y1 - y0};
+    const double q[4] = {x0 - (c->left - r), c->right + r - x0, y0 - (c->top - r),
+                         c->bottom + r - y0};
     t[0] = 0;
     t[1] = 1;
     for (int i = 0; i < 4; i++) {
@@ -291,8 +292,9 @@ static void stroke_to(struct brush *brush, double x, double y)
     double phase = fmod(brush->travelled, period), ux = (s.x1 - s.x0) / length;
     double uy = (s.y1 - s.y0) / length;
     brush->travelled += length;
-    for (double at = -phase; at < length; at += period) {
-        double from = fmax(at, 0), to = fmin(at + brush->dash[0], length);
+    int dashes = (int)ceil((length + phase) / period); /* clipped: no more than cross the page */
+    for (int i = 0; i < dashes; i++) {
+        double at = i * period - phase, from = fmax(at, 0), to = fmin(at + brush->dash[0], length);
         if (from >= to) continue;
         struct vi_segment dash = {s.x0 + ux * from, s.y0 + uy * from, s.x0 + ux * to,
                                   s.y0 + uy * to, brush->radius};

@@ -147,8 +147,8 @@ static struct vi_rgb readable(struct vi_rgb color)
 static void draw_item(const struct sheet *sheet, const struct vi_sheet_item *item, int index)
 {
     static const struct vi_rgb behind = {236, 236, 236}, second = {90, 90, 90};
-    double x = sheet->left + index % sheet->columns * sheet->step_x;
-    double y = sheet->top + index / sheet->columns * sheet->step_y;
+    int row = index / sheet->columns, column = index % sheet->columns;
+    double x = sheet->left + column * sheet->step_x, y = sheet->top + row * sheet->step_y;
     double cell = sheet->cell, frame = cell + 2 * FRAME, inner_x = x + FRAME, inner_y = y + FRAME;
     vi_fill_rect(&sheet->page, inner_x, inner_y, cell, cell, behind, 1);
     vi_draw_rect(&sheet->page, x, y, frame, frame, FRAME, item->frame);

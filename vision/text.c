@@ -100,7 +100,7 @@ static uint64_t grid_bit(int value)
 static double place_x(const struct outline *outline, int x)
 {
     double at = x * outline->pen->unit;
-    return outline->columns & grid_bit(x) ? floor(at + 0.5) : at;
+    return (outline->columns & grid_bit(x)) ? floor(at + 0.5) : at;
 }
 
 static double place_y(const struct outline *outline, int y)
@@ -109,7 +109,7 @@ static double place_y(const struct outline *outline, int y)
     if (y == VI_FONT_CAPITAL) return pen->size - pen->thickness;
     if (y == VI_FONT_SMALL) return pen->small;
     double at = y * pen->unit;
-    return outline->rows & grid_bit(y) ? floor(at + 0.5) : at;
+    return (outline->rows & grid_bit(y)) ? floor(at + 0.5) : at;
 }
 
 static void add_segment(struct outline *outline, double x0, double y0, double x1, double y1)
@@ -177,10 +177,10 @@ static void make_outline(struct outline *outline, const struct pen *pen,
     double at[2] = {0, 0};
     while (read_command(&path, &command, xy)) {
         double p[8] = {at[0], at[1]};
-        int points = command == 'C' ? 3 : 1;
-        for (int i = 0; i < points; i++) {
-            p[2 + 2 * i] = place_x(outline, xy[2 * i]);
-            p[3 + 2 * i] = place_y(outline, xy[2 * i + 1]);
+        int numbers = command == 'C' ? 6 : 2;
+        for (int i = 0; i < numbers; i += 2) {
+            p[2 + i] = place_x(outline, xy[i]);
+            p[3 + i] = place_y(outline, xy[i + 1]);
         }
         if (command == 'C') add_curve(outline, p);
         if (command == 'L') add_segment(outline, p[0], p[1], p[2], p[3]);
@@ -189,8 +189,8 @@ static void make_outline(struct outline *outline, const struct pen *pen,
             add_segment(outline, p[2], p[3], p[2], p[3]);
             if (outline->count) outline->segments[outline->count - 1].radius *= 1.3;
         }
-        at[0] = p[2 * points];
-        at[1] = p[2 * points + 1];
+        at[0] = p[numbers];
+        at[1] = p[numbers + 1];
     }
 }
 
@@ -205,6 +205,19 @@ static int clip_low(double low, int size)
 static int clip_high(double high, int size)
 {
     return high <= 0 ? 0 : high >= size ? size : (int)ceil(high);
+}
+
+/* The strokes that can touch a row of pixels whose centres are at `y`. */
+static int find_near(const struct vi_segment *near[MAX_SEGMENTS], const struct outline *outline,
+                     double y)
+{
+    int count = 0;
+    for (int i = 0; i < outline->count; i++) {
+        const struct vi_segment *s = &outline->segments[i];
+        double reach = s->radius + 0.5;
+        if (fmin(s->y0, s->y1) - reach < y && fmax(s->y0, s->y1) + reach > y) near[count++] = s;
+    }
+    return count;
 }
 
 /* Each pixel takes the most that any stroke covers, so strokes that meet do not darken. */
@@ -222,10 +235,12 @@ static void draw_outline(const struct vi_image *image, const struct outline *out
     }
     int x_end = clip_high(right, image->width), y_end = clip_high(bottom, image->height);
     for (int y = clip_low(top, image->height); y < y_end; y++) {
+        const struct vi_segment *near[MAX_SEGMENTS];
+        int count = find_near(near, outline, y + 0.5);
         for (int x = clip_low(left, image->width); x < x_end; x++) {
             double coverage = 0;
-            for (int i = 0; i < outline->count && coverage < 1; i++) {
-                double one = vi_segment_coverage(&outline->segments[i], x + 0.5, y + 0.5);
+            for (int i = 0; i < count && coverage < 1; i++) {
+                double one = vi_segment_coverage(near[i], x + 0.5, y + 0.5);
                 if (one > coverage) coverage = one;
             }
             if (coverage > 0) vi_blend(image, x, y, color, coverage);
