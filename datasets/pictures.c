@@ -90,7 +90,7 @@ static enum nn_status read_file(void **bytes, size_t *size, const struct load *l
     if (!full) return NN_ERROR_MEMORY;
     memcpy(full, load->root, root);
     full[root] = '/';
-    memcpy(full + root + 1, path, rest);
+    memcpy(full + root + 1, path, rest + 1);
     enum nn_status status = nn_file_read(context, full, DS_MAX_FILE, bytes, size);
     nn_free(context, full);
     return status;

@@ -16,7 +16,7 @@
 static double log_gamma(double x)
 {
     double product = 1;
-    for (; x < 16; x++) product *= x;
+    while (x < 16) product *= x++;
     double s = 1 / (x * x);
     double series = 1.0 / 12 - s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s / 1188)));
     return (x - 0.5) * log(x) - x + 0.91893853320467274178 + series / x - log(product);
@@ -34,7 +34,8 @@ static double beta_fraction(double x, double a, double b)
     const double tiny = 1e-300; /* in place of a division by zero */
     double c = 1, d = 0, value = 1;
     for (int i = 0; i < MOST; i++) {
-        double m = i / 2, step;
+        const int half = i / 2;
+        double m = half, step;
         if (i == 0)
             step = 1;
         else if (i % 2 == 0)

@@ -6,7 +6,6 @@
  * The two are compared, so that damage to a name is noticed; damage to data is found by the
  * CRC-32. Names are only names: nothing is ever written to disk under them.
  */
-#define _FILE_OFFSET_BITS 64 /* off_t for 4 GB on 32-bit systems */
 #include "datasets/internal.h"
 #include "nn/text.h"
 
@@ -103,7 +102,8 @@ struct listing {
 static enum nn_status fail(const struct listing *list, enum nn_status status, const char *message)
 {
     char quoted[NN_QUOTED];
-    return nn_fail(list->catalog->context, status, "%s: %s", nn_quote(quoted, list->root), message);
+    nn_fail(list->catalog->context, status, "%s: %s", nn_quote(quoted, list->root), message);
+    return status;
 }
 
 static enum nn_status damaged(const struct listing *list)
@@ -214,7 +214,7 @@ static enum nn_status next_central(struct central *header, size_t *at, const str
 enum kind { FILE_ENTRY, FOLDER_ENTRY, IGNORED_ENTRY };
 static enum kind clean_name(struct listing *list, const struct central *header)
 {
-    char separators[] = {'/', header->made_by >> 8 == 0 ? '\\' : '/'};
+    const char separators[] = {'/', header->made_by >> 8 == 0 ? '\\' : '/'};
     bool folder = true, ignored = false;
     list->name.size = 0;
     for (size_t at = 0; at < header->name_size; at++) {

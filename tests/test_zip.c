@@ -140,6 +140,7 @@ static size_t finish(struct zip *zip, const char *comment)
 
 static void write_archive(const uint8_t *bytes, size_t size)
 {
+    unlink(archive); /* file systems flush what replaces old data, not what is new */
     FILE *file = fopen(archive, "wb");
     if (!file || fwrite(bytes, 1, size, file) != size) perror(archive);
     if (file) fclose(file);
