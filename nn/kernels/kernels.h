@@ -16,8 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-
-
 /* What happens to a finished sum before it is stored, in this order; NULL and false: nothing.
  * All vectors are [filters]. */
 struct nn_epilogue {
@@ -59,13 +57,13 @@ struct nn_sgd {
     bool nesterov;
 };
 
-/* X(name, arguments) for every kernel; the result is void. */
 struct nn_dropout_draw {
     uint64_t key, stream, first;
     uint32_t threshold; /* of 65536 */
     float scale;
 };
 
+/* X(name, arguments) for every kernel; the result is void. */
 #define NN_KERNELS(X)                                                                              \
     /* y[p,k] = epilogue(sum_t sum_j x[p*step + tap[t] + j] * w[(t*length + j)*w_stride + k]),     \
      * summed in the order of (t, j) with one accumulator per element. */                          \
@@ -78,7 +76,7 @@ struct nn_dropout_draw {
     /* to[c*to_stride + r] = from[r*from_stride + c] for rows x columns */                         \
     X(transpose, (float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,        \
                   int rows, int columns))                                                          \
-    /* Elementwise; y may be x. */                                                                 \
+    /* Elementwise; y may be x. A NaN stays one: relu is 0 > x ? 0 : x (the epilogue's too). */    \
     X(relu, (float *y, const float *x, size_t count))                                              \
     /* dx = y > 0 ? dy : 0; dx may be dy. */                                                       \
     X(relu_backward, (float *dx, const float *y, const float *dy, size_t count))                   \
@@ -99,10 +97,11 @@ struct nn_dropout_draw {
     /* sum[c] = sum of dy[c], product[c] = sum of dy[c] * (x[c] - mean[c]); mean may be NULL */    \
     X(channel_products, (float *sum, float *product, const float *dy, const float *x,              \
                          const float *mean, size_t rows, int channels))                            \
-    /* dx = a[c]*dy + b[c]*x + d[c], then 0 where `relu` and x <= 0; dx may be dy. */              \
+    /* dx = a[c]*dy + b[c]*x + d[c]; with `relu`, 0 unless x > 0; dx may be dy. */                 \
     X(batch_norm_backward, (float *dx, const float *dy, const float *x, const float *const *abd,   \
                             bool relu, size_t rows, int channels))                                 \
-    /* One window: y[c] = max_t x[t][c], which[c] = the first t where it is reached. */            \
+    /* One window, taps >= 1: y[c] = max_t x[t][c], which[c] = the first t where it is reached;    \
+     * which may be NULL. */                                                                       \
     X(max_window, (float *y, float *which, const float *const *x, int taps, int channels))         \
     /* dx[t][c] += which[c] == t ? dy[c] : 0 */                                                    \
     X(max_window_backward, (float *const *dx, const float *which, const float *dy, int taps,       \
@@ -125,7 +124,7 @@ struct nn_kernels {
 #undef NN_DECLARE
 };
 
-/* Each family's scalar rows, and each level's overrides: families_scalar.c lists them. */
+/* Each family's scalar rows, and each level's overrides: cpu.c lists them. */
 void nn_conv_scalar(struct nn_kernels *table);
 void nn_elementwise_scalar(struct nn_kernels *table);
 void nn_channel_scalar(struct nn_kernels *table);
