@@ -106,10 +106,10 @@ enum { MAX_TAPS = 9, MAX_CHANNELS = 70 };
 static void check_max_window_once(struct subject *s, int taps, int channels, enum data data)
 {
     double want[MAX_CHANNELS], want_which[MAX_CHANNELS];
-    const float *x[MAX_TAPS];
     size_t count = (size_t)channels;
     float *all = place_filled(0, count * (size_t)taps, between(0, 3), data);
-    for (int t = 0; t < taps; t++) x[t] = all + t * channels;
+    const float *x[MAX_TAPS] = {all};
+    for (int t = 1; t < taps; t++) x[t] = all + t * channels;
     for (int c = 0; c < channels; c++) {
         want[c] = x[0][c];
         want_which[c] = 0.0;

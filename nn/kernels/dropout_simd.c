@@ -15,11 +15,11 @@ enum { BLOCK = 8 * VF_WIDTH, ROUNDS = 10 };
 
 /* What is the same in all blocks of a call. */
 struct setup {
-    vu lane;                 /* counter of each lane, from the block's first */
-    uint32_t key[ROUNDS][2]; /* bumped for each round, as in nn_philox */
+    vu lane; /* counter of each lane, from the block's first */
     vu stream[2];
-    uint16_t threshold;
     vf scale;
+    uint32_t key[ROUNDS][2]; /* bumped for each round, as in nn_philox */
+    uint16_t threshold;
 };
 
 static struct setup setup_of(const struct nn_dropout_draw *draw)
