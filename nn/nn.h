@@ -89,9 +89,10 @@ size_t nn_bytes_allocated(const struct nn_context *context); /* now held */
 size_t nn_bytes_peak(const struct nn_context *context);      /* most ever held */
 size_t nn_allocations(const struct nn_context *context);     /* calls so far */
 
-/* Runs task(argument, i, thread) for every i in [0, count), split statically and contiguously over
- * the pool: thread t gets the t-th share. Returns when all are done. Not reentrant: tasks must not
- * call it. `thread` is in [0, nn_threads). */
+/* Runs task(argument, i, thread) for every i in [0, count) on the pool and returns when all are
+ * done. Thread t begins with the t-th contiguous share; who is done helps the others, so what a
+ * task computes must not depend on `thread`, which is in [0, nn_threads) and good for choosing
+ * scratch memory. Not reentrant: tasks must not call it. */
 typedef void nn_task(void *argument, int index, int thread);
 void nn_parallel(struct nn_context *context, int count, nn_task *task, void *argument);
 

@@ -1,15 +1,23 @@
 /*
- * thread.c — a fixed pool that runs one job at a time over a static split.
+ * thread.c — a fixed pool that runs one job at a time.
  *
  * A step of training a small network is dozens of jobs of some microseconds each, so threads spin
- * a while for the next job before they sleep. The hand-over is one counter (`generation`): the
- * caller writes the job, then raises the counter; a thread that sees it raised sees the job.
- * Where there are more threads than cores, spinning would only keep the others from running, so
- * they sleep at once.
+ * a while for the next job before they sleep. Every thread begins with its own share of a job's
+ * tasks, always the same one, so that an image's activations stay in one core's cache. Who is done
+ * takes over tasks of the others: on a machine with other work a thread may not get its core for
+ * milliseconds, and nobody waits for one that has not begun.
+ *
+ * The hand-over. A share's `next` holds the job's number and the next task not yet taken; a task is
+ * taken by a compare-and-swap that only succeeds while the number is the one the taker knows. When
+ * all tasks of a job have ended, the caller first closes the shares (new number, no task), then
+ * writes the new job, then opens the shares. A thread that wakes late and reads some of the new
+ * job has therefore lost the old number and takes nothing; one that takes a task of job j has read
+ * all of job j.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "nn/internal.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +26,13 @@
 #include <sched.h>
 #endif
 
-enum { SPINS = 20000 };
+enum { SPINS = 1000, CACHE_LINE = 64 };
+
+/* On a cache line of its own: its owner takes from it all the time. */
+struct share {
+    uint64_t next; /* atomic: job << 32 | task */
+    char padding[CACHE_LINE - sizeof(uint64_t)];
+};
 
 struct member {
     struct nn_pool *pool;
@@ -29,19 +43,20 @@ struct member {
 struct nn_pool {
     int threads;             /* with the caller, who is thread 0 */
     int spins;
-    /* The job: written before `generation` is raised, constant until `running` is 0 again. */
+    /* The job. Read by threads that may be late, hence atomic. */
     int count;
     nn_task *task;
     void *argument;
-    unsigned generation;     /* atomic */
-    int running;             /* atomic: members that have not finished the job */
+    uint32_t job;            /* atomic: its number; raised last, when all else is in place */
+    int left;                /* atomic: tasks that have not ended */
     int sleeping;            /* atomic: members that wait for `wake` */
     int waiting;             /* atomic: the caller waits for `done` */
-    bool quit;               /* written before `generation` is raised */
+    int quit;                /* atomic */
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
     int started;
-    struct member members[]; /* [threads - 1] */
+    struct share *shares;    /* [threads] */
+    struct member *members;  /* [threads - 1] */
 };
 
 static void pause_cpu(void)
@@ -64,77 +79,124 @@ int nn_online_cores(void)
     return cores > 0 ? (int)cores : 1;
 }
 
-static void run_share(const struct nn_pool *pool, int thread)
+/* ---- taking tasks ------------------------------------------------------------------------------- */
+
+static int share_start(int count, int thread, int threads)
 {
-    int from = (int)((int64_t)pool->count * thread / pool->threads);
-    int to = (int)((int64_t)pool->count * (thread + 1) / pool->threads);
-    for (int i = from; i < to; i++) pool->task(pool->argument, i, thread);
+    return (int)((int64_t)count * thread / threads);
 }
 
-/* Returns when `generation` differs from `seen`. */
-static void await_job(struct nn_pool *pool, unsigned seen)
+/* The next task of `owner`'s share of job number `job`; -1 when none is left. */
+static int take(struct nn_pool *pool, uint32_t job, int owner, int count)
 {
+    uint64_t *next = &pool->shares[owner].next;
+    uint64_t seen = __atomic_load_n(next, __ATOMIC_ACQUIRE);
+    for (;;) {
+        int task = (int)(uint32_t)seen;
+        if ((uint32_t)(seen >> 32) != job || task >= share_start(count, owner + 1, pool->threads))
+            return -1;
+        if (__atomic_compare_exchange_n(next, &seen, seen + 1, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            return task;
+    }
+}
+
+/* Runs what can be had of job `job`: the own share, then the others'. */
+static void work(struct nn_pool *pool, uint32_t job, int thread)
+{
+    int count = __atomic_load_n(&pool->count, __ATOMIC_ACQUIRE);
+    nn_task *task = __atomic_load_n(&pool->task, __ATOMIC_ACQUIRE);
+    void *argument = __atomic_load_n(&pool->argument, __ATOMIC_ACQUIRE);
+    int ended = 0;
+    for (int i = 0; i < pool->threads; i++) {
+        int owner = (thread + i) % pool->threads, index;
+        while ((index = take(pool, job, owner, count)) >= 0) {
+            task(argument, index, thread);
+            ended++;
+        }
+    }
+    if (!ended || __atomic_sub_fetch(&pool->left, ended, __ATOMIC_SEQ_CST) != 0) return;
+    if (thread == 0 || !__atomic_load_n(&pool->waiting, __ATOMIC_SEQ_CST)) return;
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_signal(&pool->done);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* ---- members -------------------------------------------------------------------------------------- */
+
+/* Returns the number of a job that is not `seen`. */
+static uint32_t await_job(struct nn_pool *pool, uint32_t seen)
+{
+    uint32_t job;
     for (int i = 0; i < pool->spins; i++) {
-        if (__atomic_load_n(&pool->generation, __ATOMIC_ACQUIRE) != seen) return;
+        job = __atomic_load_n(&pool->job, __ATOMIC_ACQUIRE);
+        if (job != seen) return job;
         pause_cpu();
     }
     pthread_mutex_lock(&pool->mutex);
     __atomic_add_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&pool->generation, __ATOMIC_SEQ_CST) == seen)
+    while ((job = __atomic_load_n(&pool->job, __ATOMIC_SEQ_CST)) == seen)
         pthread_cond_wait(&pool->wake, &pool->mutex);
     __atomic_sub_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&pool->mutex);
+    return job;
 }
 
 static void *member_main(void *argument)
 {
     const struct member *self = argument;
     struct nn_pool *pool = self->pool;
-    for (unsigned seen = 0;; seen++) {
-        await_job(pool, seen);
-        if (pool->quit) return NULL;
-        run_share(pool, self->index);
-        if (__atomic_sub_fetch(&pool->running, 1, __ATOMIC_SEQ_CST) == 0 &&
-            __atomic_load_n(&pool->waiting, __ATOMIC_SEQ_CST)) {
-            pthread_mutex_lock(&pool->mutex);
-            pthread_cond_signal(&pool->done);
-            pthread_mutex_unlock(&pool->mutex);
-        }
+    for (uint32_t job = 0;;) {
+        job = await_job(pool, job);
+        if (__atomic_load_n(&pool->quit, __ATOMIC_ACQUIRE)) return NULL;
+        work(pool, job, self->index);
     }
 }
 
-static void announce(struct nn_pool *pool)
+/* ---- the caller -------------------------------------------------------------------------------------- */
+
+static void announce(struct nn_pool *pool, uint32_t job)
 {
-    __atomic_add_fetch(&pool->generation, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&pool->job, job, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&pool->sleeping, __ATOMIC_SEQ_CST) == 0) return;
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);
 }
 
-static void await_members(struct nn_pool *pool)
+static void await_end(struct nn_pool *pool)
 {
     for (int i = 0; i < pool->spins; i++) {
-        if (__atomic_load_n(&pool->running, __ATOMIC_ACQUIRE) == 0) return;
+        if (__atomic_load_n(&pool->left, __ATOMIC_ACQUIRE) == 0) return;
         pause_cpu();
     }
     pthread_mutex_lock(&pool->mutex);
     __atomic_store_n(&pool->waiting, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&pool->running, __ATOMIC_SEQ_CST) != 0)
+    while (__atomic_load_n(&pool->left, __ATOMIC_SEQ_CST) != 0)
         pthread_cond_wait(&pool->done, &pool->mutex);
     __atomic_store_n(&pool->waiting, 0, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&pool->mutex);
 }
 
+static void set_share(struct nn_pool *pool, int owner, uint32_t job, int next)
+{
+    __atomic_store_n(&pool->shares[owner].next, (uint64_t)job << 32 | (uint32_t)next,
+                     __ATOMIC_RELEASE);
+}
+
 void nn_pool_run(struct nn_pool *pool, int count, nn_task *task, void *argument)
 {
-    pool->count = count;
-    pool->task = task;
-    pool->argument = argument;
-    __atomic_store_n(&pool->running, pool->threads - 1, __ATOMIC_SEQ_CST);
-    announce(pool);
-    run_share(pool, 0);
-    await_members(pool);
+    uint32_t job = pool->job + 1;
+    for (int i = 0; i < pool->threads; i++) set_share(pool, i, job, INT_MAX);
+    __atomic_store_n(&pool->count, count, __ATOMIC_RELEASE);
+    __atomic_store_n(&pool->task, task, __ATOMIC_RELEASE);
+    __atomic_store_n(&pool->argument, argument, __ATOMIC_RELEASE);
+    __atomic_store_n(&pool->left, count, __ATOMIC_RELEASE);
+    for (int i = 0; i < pool->threads; i++)
+        set_share(pool, i, job, share_start(count, i, pool->threads));
+    announce(pool, job);
+    work(pool, job, 0);
+    await_end(pool);
 }
 
 void nn_parallel(struct nn_context *context, int count, nn_task *task, void *argument)
@@ -148,15 +210,18 @@ void nn_parallel(struct nn_context *context, int count, nn_task *task, void *arg
 
 enum nn_status nn_pool_new(struct nn_pool **made, struct nn_context *context, int threads)
 {
-    size_t size = sizeof(struct nn_pool) + (size_t)(threads - 1) * sizeof(struct member);
-    struct nn_pool *pool = nn_alloc(context, 1, size);
+    struct nn_pool *pool = nn_alloc(context, 1, sizeof *pool);
     if (!pool) return NN_ERROR_MEMORY;
     *made = pool;
     pool->threads = threads;
+    /* Where there are more threads than cores, spinning only keeps the others from running. */
     pool->spins = threads <= nn_online_cores() ? SPINS : 0;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
+    pool->shares = nn_alloc(context, (size_t)threads, sizeof *pool->shares);
+    pool->members = nn_alloc(context, (size_t)threads, sizeof *pool->members);
+    if (!pool->shares || !pool->members) return NN_ERROR_MEMORY;
     for (int i = 1; i < threads; i++) {
         struct member *member = &pool->members[i - 1];
         member->pool = pool;
@@ -174,12 +239,14 @@ void nn_pool_free(struct nn_context *context, struct nn_pool **freed)
 {
     struct nn_pool *pool = *freed;
     if (!pool) return;
-    pool->quit = true;
-    announce(pool);
+    __atomic_store_n(&pool->quit, 1, __ATOMIC_SEQ_CST);
+    announce(pool, pool->job + 1);
     for (int i = 0; i < pool->started; i++) pthread_join(pool->members[i].thread, NULL);
     pthread_mutex_destroy(&pool->mutex);
     pthread_cond_destroy(&pool->wake);
     pthread_cond_destroy(&pool->done);
+    nn_free(context, pool->shares);
+    nn_free(context, pool->members);
     nn_free(context, pool);
     *freed = NULL;
 }
