@@ -134,9 +134,12 @@ struct ds_synth_options {
     void *user;
     const volatile int *stop;
 };
-/* Writes DIR/real/NNNN.png, DIR/fake/print/NNNN.jpg, DIR/fake/screen/NNNN.jpg ... and DIR/faces.csv
- * (file,class,attack,xmin,ymin,xmax,ymax,left_eye_x,left_eye_y,right_eye_x,right_eye_y). Picture n
- * is a function of (seed, n) alone; made on all cores. */
+/* Writes DIR/real/NNNN.jpg, DIR/fake/print/NNNN.jpg, DIR/fake/screen/NNNN.jpg and DIR/faces.csv
+ * (file,class,attack,xmin,ymin,xmax,ymax,left_eye_x,left_eye_y,right_eye_x,right_eye_y; pixels,
+ * left as seen in the picture; attack is none, print or screen). NNNN is the number n of the
+ * picture, from 0: even ones are real, 1, 5, 9 ... prints, 3, 7, 11 ... screens. Picture n is a
+ * function of (seed, n) alone; made on all cores. DIR is made if it is missing and must be empty
+ * (NN_ERROR_ARGUMENT). After an error, or when *stop was seen, what was written is removed. */
 enum nn_status ds_synth(struct nn_context *context, const char *directory,
                         const struct ds_synth_options *options);
 
