@@ -53,6 +53,12 @@ void app_complain(const struct app *app, const char *format, ...)
     va_end(arguments);
 }
 
+const char *app_plain(char *quoted, const char *name)
+{
+    nn_quote(quoted, name);
+    return strlen(quoted) == strlen(name) + 2 ? name : quoted;
+}
+
 enum nn_status app_flush(struct app *app)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) return NN_OK;

@@ -40,6 +40,8 @@ int app_usage(const struct app *app, const char *format, ...) NN_PRINTF(2, 3);
 void app_say(const struct app *app, const char *format, ...) NN_PRINTF(2, 3);
 /* A problem that does not end the run: told even when --quiet. */
 void app_complain(const struct app *app, const char *format, ...) NN_PRINTF(2, 3);
+/* A name as it is where a terminal may see it so, else nn_quote's; `quoted` has NN_QUOTED bytes. */
+const char *app_plain(char *quoted, const char *name);
 /* Is standard output still being taken in? (A full disk, a closed pipe.) */
 enum nn_status app_flush(struct app *app);
 /* Writes `text` to standard output, and frees it. */

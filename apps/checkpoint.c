@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, MOST_EPOCHS = 10000000 };
+enum { VERSION = 1, MEMBERS = 16, MOST_EPOCHS = 10000000 };
 
 /* ---- a hash of the data
  * -------------------------------------------------------------------------- */
@@ -228,7 +228,7 @@ static enum nn_status read_history(struct run_state *state, struct reader *reade
 static enum nn_status read_state(struct run_state *state, struct reader *reader, struct app *app)
 {
     const double most = 9007199254740992.0; /* 2^53: counts are exact up to here */
-    if (nn_json_kind(reader->root) != NN_JSON_OBJECT || nn_json_count(reader->root) != 15 ||
+    if (nn_json_kind(reader->root) != NN_JSON_OBJECT || nn_json_count(reader->root) != MEMBERS ||
         read_count(reader, "version", MOST_EPOCHS) != VERSION)
         reader->good = false;
     state->start = (int)read_count(reader, "start", MOST_EPOCHS);

@@ -58,10 +58,10 @@ static void write_confusion(struct nn_text *text, const struct evaluation *evalu
     char name[NN_QUOTED];
     nn_text_printf(text, "\nConfusion matrix (rows: truth, columns: answer)\n%16s", "");
     for (size_t k = 0; k < classes; k++)
-        nn_text_printf(text, " %10.10s", nn_quote(name, model->labels[k]));
+        nn_text_printf(text, " %10.10s", app_plain(name, model->labels[k]));
     nn_text_printf(text, "\n");
     for (size_t i = 0; i < classes; i++) {
-        nn_text_printf(text, "%16.16s", nn_quote(name, model->labels[i]));
+        nn_text_printf(text, "%16.16s", app_plain(name, model->labels[i]));
         for (size_t k = 0; k < classes; k++)
             nn_text_printf(text, " %10lld", (long long)evaluation->counts[i * classes + k]);
         nn_text_printf(text, "\n");
@@ -87,11 +87,11 @@ static void write_liveness(struct nn_text *text, const struct evaluation *evalua
     const struct ds_liveness *figures = &evaluation->figures;
     char name[NN_QUOTED], remark[64], line[64];
     nn_text_printf(text, "\nAttack detection (ISO/IEC 30107-3): live is %s, accepted from %g on\n",
-                   nn_quote(name, evaluation->model.labels[evaluation->live_class]),
+                   app_plain(name, evaluation->model.labels[evaluation->live_class]),
                    figures->threshold);
     nn_text_printf(text, "%-28s %8s   %-16s\n", "", "value", "95 % interval");
     for (int i = 0; i < figures->attack_count; i++) {
-        snprintf(line, sizeof line, "APCER %.21s", nn_quote(name, figures->attacks[i].name));
+        snprintf(line, sizeof line, "APCER %.22s", app_plain(name, figures->attacks[i].name));
         write_rate(text, line, figures->attacks[i].apcer);
     }
     write_rate(text, "APCER (worst attack type)", figures->apcer);

@@ -44,13 +44,6 @@ struct job {
     size_t bad;
 };
 
-/* A name as it is where a terminal may see it so, quoted and escaped where not. */
-static const char *plain_name(char quoted[NN_QUOTED], const char *name)
-{
-    nn_quote(quoted, name);
-    return strlen(quoted) == strlen(name) + 2 ? name : quoted;
-}
-
 /* ---- a batch ------------------------------------------------------------------------------------
  */
 
@@ -99,10 +92,10 @@ static void write_row(struct nn_text *text, const struct job *job, int index, in
     const struct model *model = &job->model;
     char quoted[NN_QUOTED], name[NN_QUOTED];
     const char *path = job->files.paths[job->first + (size_t)index];
-    nn_text_printf(text, "%-12s", plain_name(name, model->labels[label]));
+    nn_text_printf(text, "%-12s", app_plain(name, model->labels[label]));
     for (int k = 0; k < model->classes; k++)
         nn_text_printf(text, " %8.4f", (double)row_of(job, index)[k]);
-    nn_text_printf(text, "  %s\n", plain_name(quoted, path));
+    nn_text_printf(text, "  %s\n", app_plain(quoted, path));
 }
 
 static void write_header(struct nn_text *text, const struct model *model)
@@ -110,7 +103,7 @@ static void write_header(struct nn_text *text, const struct model *model)
     char name[NN_QUOTED];
     nn_text_printf(text, "%-12s", "label");
     for (int k = 0; k < model->classes; k++)
-        nn_text_printf(text, " %8.8s", plain_name(name, model->labels[k]));
+        nn_text_printf(text, " %8.8s", app_plain(name, model->labels[k]));
     nn_text_printf(text, "  file\n");
 }
 
@@ -209,7 +202,7 @@ static enum nn_status add_to_sheet(struct sheet *sheet, struct job *job, size_t 
     enum nn_status status = read_shown(&item->image, job->app->context, path);
     if (status) return status;
     snprintf(sheet->first[sheet->count], sizeof sheet->first[0], "%.40s %.1f %%",
-             plain_name(name, job->model.labels[answer->label]),
+             app_plain(name, job->model.labels[answer->label]),
              100.0 * (double)answer->probability);
     item->line1 = sheet->first[sheet->count];
     item->line2 = slash ? slash + 1 : path;

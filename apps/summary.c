@@ -67,13 +67,16 @@ static void rule(struct nn_text *text, char c)
     nn_text_append(text, line, LINE + 1);
 }
 
+/* What is too long for its column goes on in the next line, as in Keras since 2.9. */
 static void print_layer(struct nn_text *text, const struct nn_node *node)
 {
-    char name[256], shape[64];
+    char name[320], shape[64];
     snprintf(name, sizeof name, "%s (%s)", nn_node_name(node), nn_node_title(node));
     nn_text_printf(text, " %-*.*s %-*s %-*zu\n", SHAPE_AT - 2, SHAPE_AT - 2, name,
                    COUNT_AT - SHAPE_AT - 1, nn_shape_text(shape, nn_node_shape(node)),
                    LINE - COUNT_AT, count_values(node, "parameter") + count_values(node, "state"));
+    for (size_t at = SHAPE_AT - 2; at < strlen(name); at += SHAPE_AT - 2)
+        nn_text_printf(text, " %.*s\n", SHAPE_AT - 2, name + at);
 }
 
 /* The layers of a graph: nodes that are neither inputs nor values. */

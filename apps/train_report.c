@@ -68,6 +68,8 @@ enum { CURVES = 4 };
 enum nn_status report_plot(struct trainer *trainer, const char *path)
 {
     static const char *const labels[CURVES] = {"train_loss", "val_loss", "train_acc", "val_acc"};
+    /* Of Okabe & Ito's palette (2008), which the colour-blind can tell apart. */
+    const struct vi_rgb blue = {0, 114, 178}, orange = {213, 94, 0};
     const struct run_state *state = trainer->state;
     size_t count = (size_t)state->epoch;
     struct vi_image image = {0};
@@ -87,6 +89,8 @@ enum nn_status report_plot(struct trainer *trainer, const char *path)
                                        .x = values,
                                        .y = values + (k + 1) * count,
                                        .count = state->epoch,
+                                       .color = k < 2 ? blue : orange,
+                                       .dashed = k % 2 == 1,
                                        .markers = state->epoch == 1};
     struct vi_chart chart = {.title = "Training loss and accuracy",
                              .x_label = "Epoch",
