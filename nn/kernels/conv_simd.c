@@ -34,7 +34,7 @@ INLINE vf load_filters(const float *p, int lanes)
 INLINE vf finish(vf sum, const struct nn_epilogue *e, int filter, int lanes)
 {
     if (e->bias) sum = vf_add(sum, load_filters(e->bias + filter, lanes));
-    if (e->relu) sum = vf_max(sum, vf_zero());
+    if (e->relu) sum = vf_relu(sum);
     if (e->scale)
         sum = vf_fma(sum, load_filters(e->scale + filter, lanes),
                      load_filters(e->shift + filter, lanes));
@@ -276,8 +276,24 @@ static void conv_gradient(float *dw, const float *x, const float *dy,
                        filters - filter);
 }
 
+/* ---- transpose ------------------------------------------------------------------------------------- */
+
+static void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,
+                      int rows, int columns)
+{
+    int whole_rows = rows & ~3, whole_columns = columns & ~3;
+    for (int r = 0; r < whole_rows; r += 4)
+        for (int c = 0; c < whole_columns; c += 4)
+            vf_transpose_4x4(to + c * to_stride + r, to_stride, from + r * from_stride + c,
+                             from_stride);
+    for (int r = 0; r < rows; r++)
+        for (int c = r < whole_rows ? whole_columns : 0; c < columns; c++)
+            to[c * to_stride + r] = from[r * from_stride + c];
+}
+
 void NN_LEVEL_NAME(nn_conv)(struct nn_kernels *table)
 {
     table->conv_row = conv_row;
     table->conv_gradient = conv_gradient;
+    table->transpose = transpose;
 }

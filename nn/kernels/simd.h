@@ -15,6 +15,7 @@
 #ifndef NN_SIMD_H
 #define NN_SIMD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(NN_LEVEL_sse)
@@ -449,6 +450,26 @@ static inline vf vf_select_gt(vf a, vf b, vf yes, vf no)
 static inline vf vf_relu(vf a)
 {
     return vf_max(vf_zero(), a);
+}
+
+/* to[c][r] = from[r][c] for a block of 4 x 4; rows lie the strides apart. */
+static inline void vf_transpose_4x4(float *to, ptrdiff_t to_stride, const float *from,
+                                    ptrdiff_t from_stride)
+{
+#if defined(NN_LEVEL_neon)
+    vu row[4];
+    for (int i = 0; i < 4; i++) row[i] = vreinterpretq_u32_f32(vld1q_f32(from + i * from_stride));
+    vu_transpose4(row);
+    for (int i = 0; i < 4; i++) vst1q_f32(to + i * to_stride, vreinterpretq_f32_u32(row[i]));
+#else
+    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_stride);
+    __m128 c = _mm_loadu_ps(from + 2 * from_stride), d = _mm_loadu_ps(from + 3 * from_stride);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(to, a);
+    _mm_storeu_ps(to + to_stride, b);
+    _mm_storeu_ps(to + 2 * to_stride, c);
+    _mm_storeu_ps(to + 3 * to_stride, d);
+#endif
 }
 
 #endif
