@@ -157,7 +157,7 @@ static enum nn_status run_batch(struct job *job, int count)
         nn_free(context, job->reason[i]);
         job->reason[i] = NULL;
     }
-    if (!status && text.size) return app_print(job->app, &text);
+    if (!status && (text.size || text.failed)) return app_print(job->app, &text);
     nn_text_free(&text);
     return status;
 }
@@ -192,11 +192,20 @@ static enum nn_status read_shown(struct vi_image *image, struct nn_context *cont
     return status;
 }
 
+/* The file and the folder it lies in. */
+static const char *short_path(const char *path)
+{
+    int slashes = 0;
+    for (const char *at = path + strlen(path); at > path; at--)
+        if (at[-1] == '/' && ++slashes == 2) return at;
+    return path;
+}
+
 static enum nn_status add_to_sheet(struct sheet *sheet, struct job *job, size_t file, int live)
 {
     static const struct vi_rgb green = {34, 139, 60}, red = {200, 40, 40}, grey = {90, 90, 90};
     const struct answer *answer = &job->answers[file];
-    const char *path = job->files.paths[file], *slash = strrchr(path, '/');
+    const char *path = job->files.paths[file];
     struct vi_sheet_item *item = &sheet->items[sheet->count];
     char name[NN_QUOTED];
     enum nn_status status = read_shown(&item->image, job->app->context, path);
@@ -205,7 +214,7 @@ static enum nn_status add_to_sheet(struct sheet *sheet, struct job *job, size_t 
              app_plain(name, job->model.labels[answer->label]),
              100.0 * (double)answer->probability);
     item->line1 = sheet->first[sheet->count];
-    item->line2 = slash ? slash + 1 : path;
+    item->line2 = short_path(path);
     item->frame = live < 0 ? grey : answer->label == live ? green : red;
     sheet->count++;
     return NN_OK;

@@ -10,7 +10,7 @@ struct settings {
 static const struct cli_option OPTIONS[] = {
     {"-n --count", CLI_INT, offsetof(struct settings, count), "N", "400", 2, 10000000, 0,
      "pictures in all, half of them real"},
-    {"-s --size", CLI_INT, offsetof(struct settings, size), "PIXELS", "96", 16, 1024, 0,
+    {"-s --size", CLI_INT, offsetof(struct settings, size), "PIXELS", "96", 32, 1024, 0,
      "width and height of a picture"},
 };
 
@@ -53,9 +53,8 @@ const struct cli_command app_synth = {
     .arguments = "OUT",
     .arguments_min = 1,
     .arguments_max = 1,
-    .notes =
-        "Writes OUT/real/*.png, OUT/fake/print/*, OUT/fake/screen/* and OUT/faces.csv (boxes and\n"
-        "eyes). Picture n depends on the seed and n only.",
+    .notes = "Writes OUT/real/*, OUT/fake/print/*, OUT/fake/screen/* and OUT/faces.csv (boxes and\n"
+             "eyes). Picture n depends on the seed and n only.",
     .example = "  liveness synth faces --count 400 --size 96 --seed 7",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof *OPTIONS,

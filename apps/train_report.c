@@ -185,7 +185,8 @@ enum nn_status report_json(struct trainer *trainer, double seconds)
     const struct train_settings *settings = trainer->settings;
     struct nn_text text = {.context = trainer->context};
     char hex[65];
-    nn_weights_sha256(hex, trainer->model->graph);
+    enum nn_status status = nn_weights_sha256(hex, trainer->model->graph);
+    if (status) return status;
     nn_text_printf(&text, "{\"images\":%zu,\"val_images\":%zu,\"epochs\":%d,\"epochs_total\":%d,",
                    trainer->train_count, trainer->val_count, state->epoch - state->start,
                    state->epoch);
