@@ -1,276 +1,213 @@
 /*
- * test_train.c — train, eval and predict on a small set: the same bits whatever the threads and
- * the interruptions, JSON that parses, and files that are damaged or do not fit.
+ * test_train.c — training LivenessNet: losses as PyTorch's over fifty steps, and the same bits
+ * however the work is split, stored, or cut into batches; nothing is allocated on the way.
  */
-#include "app_run.h"
+#include "tests/test.h"
+#include "tests/numbers.h"
+#include "nn/internal.h"
 
-#include <stdint.h>
+enum { BATCH = 8, SIDE = 32, CLASSES = 2, BATCHES = 10, STEPS = 50 };
+enum { PICTURE = SIDE * SIDE * 3 };
 
-static char folder[256];
-static struct nn_context *context;
+struct training {
+    struct nn_graph *graph;
+    struct nn_plan *plan;
+    struct nn_optimizer *optimizer;
+    struct nn_node *input, *target, *loss;
+};
 
-/* Small enough to be quick: 16 training pictures of 8 x 8. */
-#define SMALL "-w 8 -he 8 -b 4 --quiet --json"
+/* ---- the same numbers as tests/golden/make_training.py
+ * ---------------------------------------------- */
 
-static struct nn_json *parse_last_line(const char *text)
+static void fill_weights(struct nn_graph *graph)
 {
-    struct nn_json *json = NULL;
-    size_t size = strlen(text);
-    if (size == 0 || text[size - 1] != '\n') return NULL;
-    size_t from = size - 1;
-    while (from > 0 && text[from - 1] != '\n') from--;
-    if (nn_json_parse(&json, context, text + from, size - from, "output")) return NULL;
-    return json;
-}
-
-/* Trains and returns the hash of the weights; "" after a failure. */
-static const char *train(const char *options)
-{
-    static char hash[65];
-    const struct app_run *run = app_run(NULL, "train -d %s/set " SMALL " %s", folder, options);
-    struct nn_json *json = parse_last_line(run->out);
-    snprintf(hash, sizeof hash, "%s", nn_json_string(nn_json_get(json, "weights_sha256"), ""));
-    if (run->code) printf("# %s", run->err);
-    nn_json_free(&json);
-    return hash;
-}
-
-static const char *at(const char *name)
-{
-    static char path[2][400];
-    static int turn;
-    turn = !turn;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    void *bytes[2] = {NULL, NULL};
-    size_t size[2] = {0, 0};
-    bool read = !nn_file_read(context, at(a), 1 << 26, &bytes[0], &size[0]) &&
-                !nn_file_read(context, at(b), 1 << 26, &bytes[1], &size[1]);
-    bool same = read && size[0] == size[1] && memcmp(bytes[0], bytes[1], size[0]) == 0;
-    nn_free(context, bytes[0]);
-    nn_free(context, bytes[1]);
-    return same;
-}
-
-/* ---- the same bits
- * ------------------------------------------------------------------------------- */
-
-static void test_threads(void)
-{
-    static const char *const options[] = {"-e 2", "-e 2 --threads 1", "-e 2 --threads 2",
-                                          "-e 2 --threads 3", "-e 2 --threads 8"};
-    char first[65];
-    snprintf(first, sizeof first, "%s", train(options[0]));
-    CHECK(strlen(first) == 64, "training answers with a hash: %s", first);
-    for (size_t i = 1; i < sizeof options / sizeof *options; i++)
-        CHECK(strcmp(train(options[i]), first) == 0, "%s: the same weights", options[i]);
-    CHECK(strcmp(train("-e 2 --seed 2"), first) != 0, "another seed, other weights");
-    CHECK(strcmp(train("-e 2 --no-augment"), first) != 0, "without augmentation, other weights");
-    CHECK(strcmp(train("-e 2 --shuffle-labels"), first) != 0, "with shuffled labels as well");
-}
-
-static void test_resume(void)
-{
-    char options[600], whole[65];
-    static const char *const kinds[] = {"", "--optimizer adamw --weight-decay 0.01",
-                                        "--optimizer sgd --lr 0.01 --clip-norm 1",
-                                        "--schedule step --step-every 1 --class-weights"};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        snprintf(options, sizeof options, "-e 4 -m %s/whole.st %s", folder, kinds[i]);
-        snprintf(whole, sizeof whole, "%s", train(options));
-        snprintf(options, sizeof options, "-e 2 -m %s/parts.st %s", folder, kinds[i]);
-        CHECK(strcmp(train(options), whole) != 0, "'%s': two epochs are not four", kinds[i]);
-        CHECK(strcmp(train(options), whole) == 0 && *whole, "but two and two are");
-        CHECK(same_file("whole.best.st", "parts.best.st"), "and so are the best weights");
-        unlink(at("whole.st"));
-        unlink(at("parts.st"));
+    static const struct {
+        const char *name;
+        float scale;
+    } kernels[] = {{"conv2d/kernel", 0.125f},   {"conv2d_1/kernel", 0.125f},
+                   {"conv2d_2/kernel", 0.125f}, {"conv2d_3/kernel", 0.125f},
+                   {"dense/kernel", 0.0625f},   {"dense_1/kernel", 0.25f}};
+    nn_initialize(graph, 0); /* zeros and ones for the rest */
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
+        struct nn_node *node = nn_find(graph, kernels[i].name);
+        float *values = nn_values(node);
+        if (!CHECK(values != NULL, "the network has %s", kernels[i].name)) return;
+        size_t count = nn_shape_count(nn_node_shape(node));
+        numbers_fill(values, count, 1, 'i', numbers_seed(kernels[i].name), 0);
+        for (size_t k = 0; k < count; k++) values[k] *= kernels[i].scale;
     }
+    nn_parameters_changed(graph);
 }
 
-/* What a resumed run may not change, and what it may. */
-static void test_conflicts(void)
+/* Noise, and a checkerboard whose phase is the label. */
+static void fill_batch(const struct training *training, int index, int images)
 {
-    static const struct conflict {
-        const char *options, *says;
-    } conflicts[] = {
-        {"-b 8", "--bs is now 8"},
-        {"--seed 3", "--seed is now 3"},
-        {"-w 16", "--input_img_width is now 16"},
-        {"--color rgb", "--color is now rgb"},
-        {"--no-augment", "--augment is now no"},
-        {"--split tail", "--split is now tail"},
-        {"--val-fraction 0.5", "--val-fraction is now 0.5"},
-        {"--optimizer sgd", "--optimizer is now sgd"},
-        {"--schedule cosine", "--schedule is now cosine"},
-        {"--label-smoothing 0.1", "--label-smoothing is now 0.1"},
-    };
-    char options[600];
-    snprintf(options, sizeof options, "-e 1 -m %s/c.st", folder);
-    train(options);
-    for (size_t i = 0; i < sizeof conflicts / sizeof *conflicts; i++) {
-        const struct app_run *run = app_run(NULL, "train -d %s/set -m %s/c.st -e 1 --quiet %s",
-                                            folder, folder, conflicts[i].options);
-        CHECK(run->code == 1 && strstr(run->err, conflicts[i].says), "resumed with %s: %.*s",
-              conflicts[i].options, (int)strcspn(run->err, "\n"), run->err);
+    float *x = nn_data(training->plan, training->input);
+    float *t = nn_data(training->plan, training->target);
+    numbers_fill(x, (size_t)images * PICTURE, 1, 'u', numbers_seed("pictures"), (uint64_t)index);
+    for (int i = 0; i < images * PICTURE; i++) {
+        int n = i / PICTURE, row = i / (SIDE * 3) % SIDE, column = i / 3 % SIDE;
+        x[i] = 0.75f * x[i] + 0.25f * (float)((row + column + n) % 2);
     }
-    const struct app_run *run =
-        app_run(NULL, "train -d %s/other -m %s/c.st --quiet", folder, folder);
-    CHECK(run->code == 1 && strstr(run->err, "is not what"), "resumed with other data: %s",
-          run->err);
-    run = app_run(NULL, "train -d %s/set -dv %s/other -m %s/c.st --quiet", folder, folder, folder);
-    CHECK(run->code == 1, "resumed with other validation data: %s", run->err);
-    run = app_run(NULL, "train -d %s/set -m %s/c.best.st --quiet", folder, folder);
-    CHECK(run->code == 1 && strstr(run->err, "training state"), "resumed from .best: %s", run->err);
-    run = app_run(NULL, "train -d %s/set -m %s/c.st -e 1 --lr 1e-3 --json --quiet", folder, folder);
-    CHECK(run->code == 0, "another --lr is allowed, what is left out comes from the file");
-    struct nn_json *json = parse_last_line(run->out);
-    CHECK(nn_json_number(nn_json_get(json, "epochs_total"), 0) == 2, "and it went on");
-    nn_json_free(&json);
+    for (int n = 0; n < images; n++)
+        for (int k = 0; k < CLASSES; k++) t[n * CLASSES + k] = n % 2 == k ? 1.0f : 0.0f;
 }
 
-/* ---- outputs
+/* ---- a training
  * ----------------------------------------------------------------------------------------- */
 
-static const char *const KEYS[] = {"images",        "epochs",   "seconds",  "images_per_second",
-                                   "loss",          "accuracy", "val_loss", "val_accuracy",
-                                   "weights_sha256"};
-
-static void test_outputs(void)
+static void switch_dropout_off(struct nn_graph *graph)
 {
-    const struct app_run *run =
-        app_run(NULL,
-                "train -d %s/set -dv %s/other " SMALL " -e 2 -m %s/new/m.st -p %s/new/p/plot.png "
-                "-ev %s/new/report.txt --log %s/new/log.csv",
-                folder, folder, folder, folder, folder, folder);
-    CHECK(run->code == 0, "all outputs, into folders that are made: %s", run->err);
-    struct nn_json *json = parse_last_line(run->out);
-    for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
-        CHECK(nn_json_get(json, KEYS[i]), "train --json has %s", KEYS[i]);
-    CHECK(nn_json_count(nn_json_get(json, "history")) == 2, "and the history");
-    nn_json_free(&json);
-    static const char *const files[] = {"new/m.st", "new/m.best.st", "new/p/plot.png",
-                                        "new/report.txt", "new/log.csv"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        CHECK(access(at(files[i]), R_OK) == 0, "wrote %s", files[i]);
-
-    run = app_run(NULL, "eval -m %s/new/m.st -d %s/set --json --quiet -o %s/eval", folder, folder,
-                  folder);
-    json = parse_last_line(run->out);
-    static const char *const figures[] = {"accuracy", "apcer", "bpcer", "acer",
-                                          "hter",     "eer",   "auc",   "confusion"};
-    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-        CHECK(run->code == 0 && nn_json_get(json, figures[i]), "eval --json has %s", figures[i]);
-    CHECK(nn_json_count(nn_json_get(json, "attacks")) == 2, "print and screen");
-    nn_json_free(&json);
-    CHECK(access(at("eval/roc.png"), R_OK) == 0 && access(at("eval/det.png"), R_OK) == 0 &&
-              access(at("eval/confusion.png"), R_OK) == 0,
-          "and the plots are there");
-
-    run = app_run(NULL, "predict -m %s/new/m.best.st --json --sheet %s/sheet.png %s/set", folder,
-                  folder, folder);
-    int lines = 0;
-    for (const char *c = run->out; *c; c++) lines += *c == '\n';
-    CHECK(run->code == 0 && lines == 20, "predict --json: a line per file");
-    json = parse_last_line(run->out);
-    const struct nn_json *p = nn_json_get(json, "probabilities");
-    double sum =
-        nn_json_number(nn_json_get(p, "fake"), 9) + nn_json_number(nn_json_get(p, "real"), 9);
-    CHECK(nn_json_get(json, "file") && nn_json_get(json, "label") && fabs(sum - 1) < 1e-6,
-          "with a label, and probabilities whose sum is 1");
-    nn_json_free(&json);
-    CHECK(access(at("sheet.png"), R_OK) == 0, "and a sheet");
-    run = app_run(NULL, "predict -m %s/new/m.st %s/set/real %s/log.csv %s/none.png", folder, folder,
-                  folder, folder);
-    CHECK(run->code == 1 && strstr(run->err, "none.png") && strstr(run->out, "real/"),
-          "files that cannot be read are named, the others answered");
-}
-
-static void test_misfits(void)
-{
-    const struct app_run *run =
-        app_run(NULL, "train -d %s/set/fake " SMALL " -e 1 -m %s/f.st", folder, folder);
-    CHECK(run->code == 0, "any two folders are classes: %s", run->err);
-    run = app_run(NULL, "eval -m %s/f.st -d %s/set", folder, folder);
-    CHECK(run->code == 1 && strstr(run->err, "'fake'"), "labels that do not match: %s", run->err);
-    run = app_run(NULL, "eval -m %s/f.st -d %s/set/fake --json --quiet", folder, folder);
-    CHECK(run->code == 0 && strstr(run->out, "\"apcer\":null"), "no live class, no APCER");
-    run = app_run(NULL, "eval -m %s/f.st -d %s/set/fake --real-label real", folder, folder);
-    CHECK(run->code == 1 && strstr(run->err, "--real-label"), "a --real-label that is none");
-    run = app_run(NULL, "train -d %s/set -b 100", folder);
-    CHECK(run->code == 1 && strstr(run->err, "--bs"), "a batch larger than the data: %s", run->err);
-    run = app_run(NULL, "train -d %s/set/real", folder);
-    CHECK(run->code == 1 && *run->err, "no classes: %s", run->err);
-    run = app_run(NULL, "train -d %s/nothing", folder);
-    CHECK(run->code == 1 && strstr(run->err, "nothing"), "no folder: %s", run->err);
-    run = app_run(NULL,
-                  "train -d %s/set -e 1 --quiet --lr 10 --no-augment --optimizer sgd -m "
-                  "/dev/full",
-                  folder);
-    CHECK(run->code == 1 && strstr(run->err, "/dev/full"), "a device as model: %s", run->err);
-    run = app_run(NULL, "train -d %s/set -e 1 -m %s/set", folder, folder);
-    CHECK(run->code == 1 && strstr(run->err, "folder"), "a folder as model: %s", run->err);
-    run = app_run(NULL, "train -d %s/set -e 1 -m %s/new/log.csv/m.st", folder, folder);
-    CHECK(run->code == 1 && *run->err, "a folder below a file: %s", run->err);
-}
-
-/* ---- damaged models
- * ----------------------------------------------------------------------------------- */
-
-static bool fails_cleanly(const char *name, const void *bytes, size_t size)
-{
-    FILE *file = fopen(at(name), "wb");
-    if (!file) return false;
-    fwrite(bytes, 1, size, file);
-    fclose(file);
-    const struct app_run *run =
-        app_run(NULL, "predict --threads 1 -m %s/%s %s/set/real/0000.jpg", folder, name, folder);
-    return run->code == 1 && strstr(run->err, name) && run->out[0] == '\0';
-}
-
-static void test_damage(void)
-{
-    void *bytes = NULL;
-    size_t size = 0;
-    char options[400];
-    snprintf(options, sizeof options, "-e 1 -m %s/d.st", folder);
-    train(options);
-    CHECK(!nn_file_read(context, at("d.best.st"), 1 << 26, &bytes, &size), "a model to damage");
-    if (!bytes) return;
-    size_t cuts = 0, bad = 0;
-    for (size_t n = 0; n < size; n += n < 64 ? 1 : n < 8192 ? 509 : 30011, cuts++)
-        bad += !fails_cleanly("cut.st", bytes, n);
-    CHECK(bad == 0, "cut off at any of %zu lengths: an error, no answer (%zu were not)", cuts, bad);
-    size_t flips = 0;
-    unsigned char *b = bytes;
-    bad = 0;
-    for (size_t n = 0; n < size; n += n < 16 ? 1 : n < 8192 ? 173 : 9973, flips++) {
-        b[n] ^= (unsigned char)(1u << flips % 8);
-        bad += !fails_cleanly("flip.st", bytes, size);
-        b[n] ^= (unsigned char)(1u << flips % 8);
+    for (int i = 0; i < nn_node_count(graph); i++) {
+        struct nn_node *node = nn_node_at(graph, i);
+        if (strcmp(nn_node_op(node), "dropout") != 0) continue;
+        *(float *)(void *)((char *)node->attributes + node->op->fields[0].offset) = 0.0f;
     }
-    CHECK(bad == 0, "any of %zu bytes changed: an error, no answer (%zu were not)", flips, bad);
-    nn_free(context, bytes);
+}
+
+static bool training_open(struct training *training, struct nn_context *context, bool dropout,
+                          const struct nn_plan_options *how)
+{
+    *training = (struct training){.graph = nn_graph_new(context)};
+    struct nn_node *softmax = nn_model_livenessnet(training->graph, SIDE, SIDE, 3, CLASSES);
+    training->input = nn_find(training->graph, "input");
+    training->target = nn_input(training->graph, "target", nn_shape2(NN_BATCH, CLASSES));
+    training->loss = nn_softmax_cross_entropy(nn_node_input(softmax, 0), training->target, NULL);
+    if (!dropout) switch_dropout_off(training->graph);
+    struct nn_plan_options options = *how;
+    options.loss = training->loss;
+    bool good = nn_compile(&training->plan, training->graph, &options) == NN_OK &&
+                nn_optimizer_new(&training->optimizer, training->plan,
+                                 &(struct nn_optimizer_options){.kind = NN_ADAM}) == NN_OK;
+    CHECK(good, "LivenessNet compiles for training: %s", good ? "yes" : nn_error(context));
+    if (good) fill_weights(training->graph);
+    return good;
+}
+
+static void training_close(struct training *training)
+{
+    nn_optimizer_free(&training->optimizer);
+    nn_plan_free(&training->plan);
+    nn_graph_free(&training->graph);
+}
+
+static double training_step(const struct training *training, int step, int images)
+{
+    fill_batch(training, step % BATCHES, images);
+    nn_plan_seed(training->plan, 1, (uint64_t)step);
+    if (nn_forward(training->plan, images) || nn_backward(training->plan) ||
+        nn_optimizer_step(training->optimizer, 1e-4f))
+        return NAN;
+    return (double)*nn_data(training->plan, training->loss);
+}
+
+/* Hash of all weights after some steps. */
+static bool train_some(char hash[65], struct nn_context *context, int steps, int images,
+                       const struct nn_plan_options *how)
+{
+    struct training training;
+    bool good = training_open(&training, context, true, how);
+    for (int step = 0; good && step < steps; step++)
+        good = isfinite(training_step(&training, step, images));
+    if (good) nn_weights_sha256(hash, training.graph);
+    training_close(&training);
+    return good;
+}
+
+/* ---- checks
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static bool read_losses(double losses[STEPS])
+{
+    FILE *file = fopen("tests/golden/training.txt", "r");
+    int count = 0;
+    while (file && count < STEPS && fscanf(file, "%lf", &losses[count]) == 1) count++;
+    if (file) fclose(file);
+    return CHECK(count == STEPS, "%d losses of PyTorch", count);
+}
+
+static void check_losses(const char *level, const double expected[STEPS], int steps)
+{
+    struct nn_context *context;
+    struct training training;
+    double worst = 0.0, last = 0.0;
+    if (CHECK(nn_open(&context, &(struct nn_options){.threads = 2, .cpu = level}) == NN_OK,
+              "level %s", level) &&
+        training_open(&training, context, false, &(struct nn_plan_options){.batch = BATCH})) {
+        for (int step = 0; step < steps; step++) {
+            last = training_step(&training, step, BATCH);
+            double difference = fabs(last - expected[step]);
+            if (!(difference <= worst)) worst = difference;
+        }
+        CHECK(worst <= 1e-4, "%s: %d losses follow PyTorch's to %.1e, the last is %.6f", level,
+              steps, worst, last);
+        training_close(&training);
+    }
+    nn_close(&context);
+}
+
+static void check_allocations(struct nn_context *context)
+{
+    struct training training;
+    if (training_open(&training, context, true, &(struct nn_plan_options){.batch = BATCH})) {
+        size_t before = nn_allocations(context), bytes = nn_bytes_allocated(context);
+        double loss = training_step(&training, 0, BATCH);
+        loss += training_step(&training, 1, BATCH - 3);
+        CHECK(isfinite(loss) && nn_allocations(context) == before &&
+                  nn_bytes_allocated(context) == bytes,
+              "a training step allocates nothing");
+        CHECK(bytes < 32u << 20, "training holds %zu bytes at batch %d", bytes, BATCH);
+    }
+    training_close(&training);
+}
+
+static void check_same_bits(const char *first, const char *how, struct nn_context *context,
+                            int images, const struct nn_plan_options *options)
+{
+    char hash[65] = "";
+    bool good = train_some(hash, context, 5, images, options);
+    CHECK(good && strcmp(hash, first) == 0, "%s: the same weights after 5 steps", how);
+}
+
+static void check_threads(const char *first, int threads)
+{
+    struct nn_context *context;
+    char how[32];
+    snprintf(how, sizeof how, "%d threads", threads);
+    if (CHECK(nn_open(&context, &(struct nn_options){.threads = threads}) == NN_OK, "%s", how))
+        check_same_bits(first, how, context, BATCH, &(struct nn_plan_options){.batch = BATCH});
+    nn_close(&context);
 }
 
 int main(void)
 {
-    snprintf(folder, sizeof folder, "%s", app_run_folder());
-    nn_open(&context, NULL);
-    const struct app_run *run =
-        app_run(NULL, "synth %s/set --count 20 --size 32 --seed 5 --quiet", folder);
-    CHECK(run->code == 0, "a set to train on: %s", run->err);
-    app_run(NULL, "synth %s/other --count 8 --size 32 --seed 6 --quiet", folder);
-    test_threads();
-    test_resume();
-    test_conflicts();
-    test_outputs();
-    test_misfits();
-    test_damage();
+    struct nn_context *context;
+    double expected[STEPS];
+    char full[65] = "", partial[65] = "";
+    const char *levels[8];
+    int count = nn_levels(levels);
+    if (!CHECK(nn_open(&context, &(struct nn_options){.threads = 1}) == NN_OK, "a context") ||
+        !read_losses(expected))
+        return test_done();
+    /* Fifty steps at the best level; a few at the others are enough to see a wrong kernel. */
+    for (int i = 0; i < count; i++) check_losses(levels[i], expected, i == count - 1 ? STEPS : 5);
+    check_allocations(context);
+
+    const struct nn_plan_options normal = {.batch = BATCH};
+    CHECK(train_some(full, context, 5, BATCH, &normal), "five steps");
+    check_same_bits(full, "again", context, BATCH, &normal);
+    check_threads(full, 2);
+    check_threads(full, 3);
+    check_threads(full, 8);
+    check_same_bits(full, "no sharing", context, BATCH,
+                    &(struct nn_plan_options){.batch = BATCH, .no_sharing = true});
+    check_same_bits(full, "a plan for 11 images", context, BATCH,
+                    &(struct nn_plan_options){.batch = 11});
+    CHECK(train_some(partial, context, 5, 5, &(struct nn_plan_options){.batch = 5}),
+          "five steps of five");
+    check_same_bits(partial, "five images of eight", context, 5, &normal);
+    CHECK(strcmp(full, partial) != 0, "which are other weights than those of eight images");
     nn_close(&context);
-    app_run_remove(folder);
     return test_done();
 }
