@@ -164,6 +164,8 @@ struct ds_scene {
     struct ds_vec wall_top, wall_bottom;
     struct ds_shape shape[DS_SHAPES];
     int shapes;
+    float texture, texture_scale; /* of the wall: plaster, foliage, bricks */
+    uint32_t seed;
 };
 
 void ds_person_draw(struct ds_person *person, struct nn_rng *rng);

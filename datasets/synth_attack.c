@@ -162,13 +162,13 @@ static void print_draw(struct print *print, struct medium *medium, int size)
     static const float angles[3] = {0.2618F, 1.3090F, 0.0F};
     struct nn_rng *rng = medium->rng;
     *print = (struct print){.seed = nn_rng_u32(rng)};
-    float period = uniform(rng, 2.6F, 5.2F), turn = uniform(rng, 0, 1.57F);
+    float period = uniform(rng, 3.0F, 5.2F), turn = uniform(rng, 0, 1.57F);
     for (int c = 0; c < 3; c++) {
         print->wave[c][0] = cosf(angles[c] + turn) / period;
         print->wave[c][1] = sinf(angles[c] + turn) / period;
     }
     print->hardness = uniform(rng, 0.9F, 1.6F);
-    print->resolved = uniform(rng, 0.35F, 0.65F);
+    print->resolved = uniform(rng, 0.30F, 0.60F);
     print->stochastic = uniform(rng, 0, 1) < 0.25F ? uniform(rng, 0.5F, 1) : 0;
     print->paper = uniform(rng, 0.01F, 0.04F);
     print->curl = uniform(rng, 0, 0.22F);
@@ -288,8 +288,8 @@ static void screen_draw(struct screen *screen, struct medium *medium, int size)
 {
     struct nn_rng *rng = medium->rng;
     *screen = (struct screen){.bend = uniform(rng, -0.03F, 0.03F)};
-    /* Bands of 5 to 20 pixels are seen: the pitch is that far from one pixel. */
-    float band = 5 * exp2f(uniform(rng, 0, 2)), angle = uniform(rng, -0.12F, 0.12F);
+    /* Bands of 8 to 28 pixels are seen: the pitch is that far from one pixel. */
+    float band = 8 * exp2f(uniform(rng, 0, 1.8F)), angle = uniform(rng, -0.12F, 0.12F);
     float beat = nn_rng_below(rng, 2) ? 1 / band : -1 / band;
     float cycles = 1 + beat;
     screen->across[0] = cycles * cosf(angle);
@@ -402,7 +402,7 @@ enum nn_status ds_picture(struct ds_studio *studio, struct ds_face *face, enum d
     ds_face_draw(face, size, &rng);
     if (kind == DS_REAL) {
         ds_head_draw(studio, studio->picture, size, face, &rng);
-        ds_camera(studio->bytes, studio->picture, studio->work, size, uniform(&rng, 0.35F, 1.0F),
+        ds_camera(studio->bytes, studio->picture, studio->work, size, uniform(&rng, 0.3F, 0.8F),
                   &rng);
         return NN_OK;
     }
@@ -410,7 +410,7 @@ enum nn_status ds_picture(struct ds_studio *studio, struct ds_face *face, enum d
     float move = 0.5F * (float)(source - size);
     face->x0 += move, face->x1 += move, face->y0 += move, face->y1 += move;
     ds_head_draw(studio, studio->source, source, face, &rng);
-    ds_camera(studio->bytes, studio->source, studio->work, source, uniform(&rng, 0.3F, 0.5F), &rng);
+    ds_camera(studio->bytes, studio->source, studio->work, source, uniform(&rng, 0.9F, 1.6F), &rng);
     if (kind == DS_SCREEN) {
         enum nn_status status = store(studio, 40 + (int)nn_rng_below(&rng, 46));
         if (status) return status;
@@ -423,6 +423,6 @@ enum nn_status ds_picture(struct ds_studio *studio, struct ds_face *face, enum d
     else
         screen_take(studio, &medium);
     move_face(face, &medium, size);
-    ds_camera(studio->bytes, studio->picture, studio->work, size, uniform(&rng, 0.3F, 0.6F), &rng);
+    ds_camera(studio->bytes, studio->picture, studio->work, size, uniform(&rng, 0.4F, 0.8F), &rng);
     return NN_OK;
 }

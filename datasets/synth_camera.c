@@ -148,7 +148,7 @@ void ds_camera(uint8_t *to, float *rgb, float *work, int side, float blur, struc
     float wanted_mean = nn_rng_uniform(rng, 0.36F, 0.56F);
     float wanted_deviation = nn_rng_uniform(rng, 0.15F, 0.24F);
     float warm = nn_rng_uniform(rng, -0.10F, 0.10F), green = nn_rng_uniform(rng, -0.04F, 0.04F);
-    float noise = nn_rng_uniform(rng, 0.003F, 0.012F), crisp = nn_rng_uniform(rng, 0, 0.4F);
+    float noise = nn_rng_uniform(rng, 0.003F, 0.025F), crisp = nn_rng_uniform(rng, 0, 0.7F);
     float vivid = nn_rng_uniform(rng, 0.72F, 1.02F), mean, deviation;
     const float balance[3] = {1 + warm, 1 + green, 1 - warm};
     uint64_t key = (uint64_t)nn_rng_u32(rng) << 32;
@@ -165,9 +165,9 @@ void ds_camera(uint8_t *to, float *rgb, float *work, int side, float blur, struc
         uint32_t bits[4];
         nn_philox(bits, key, (uint64_t)i, 0);
         float common = grain(bits[3]);
-        for (int c = 0; c < 3; c++) /* chroma noise is a third of luma noise, as after denoising */
+        for (int c = 0; c < 3; c++) /* chroma noise is a fifth of luma noise, as after denoising */
             p[c] =
-                grey + vivid * (code[c] - grey) + noise * (0.94F * common + 0.33F * grain(bits[c]));
+                grey + vivid * (code[c] - grey) + noise * (0.98F * common + 0.20F * grain(bits[c]));
     }
     sharpen(rgb, work, side, crisp);
     for (int i = 0; i < side * side * 3; i++)

@@ -146,6 +146,10 @@ static struct ds_vec background(const struct ds_scene *scene, float x, float y)
                     ds_step(s->half_height + s->soft, s->half_height - s->soft, dy);
         c = ds_mix(c, s->color, cover * 0.85F);
     }
+    if (scene->texture > 0) {
+        float f = scene->texture_scale;
+        c = ds_scale(c, 1 + scene->texture * ds_noise(x * f, y * f, scene->seed));
+    }
     return c;
 }
 

@@ -186,6 +186,9 @@ static void draw_wall(struct ds_scene *scene, struct nn_rng *rng)
                                       0x43604A, 0x2C3036, 0xBFD4E2, 0xA58C70, 0x5E4A6E};
     struct ds_vec wall = ds_color(PICK(rng, walls));
     float shade = uniform(rng, 0.55F, 1.0F);
+    scene->seed = nn_rng_u32(rng);
+    scene->texture = chance(rng, 0.6F) ? uniform(rng, 0.05F, 0.35F) : 0;
+    scene->texture_scale = 8 * exp2f(uniform(rng, 0, 2.6F));
     scene->wall_top = ds_scale(wall, uniform(rng, 0.7F, 1.1F));
     scene->wall_bottom = ds_scale(ds_mix(wall, ds_color(PICK(rng, walls)), 0.4F), shade);
     if (chance(rng, 0.25F)) return; /* a plain wall */
