@@ -10,9 +10,8 @@
 #include <unistd.h>
 
 static const struct cli_command *const COMMANDS[] = {
-    &app_train, &app_eval, &app_predict, &app_summary, &app_synth,
+    &app_train, &app_eval, &app_predict, &app_summary, &app_synth, NULL,
 };
-enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
 
 /* ---- talk --------------------------------------------------------------------------------- */
 
@@ -140,7 +139,7 @@ static void print_commands(void)
     printf("liveness %s — is there a live face in front of the camera, or a picture of one?\n\n"
            "usage: liveness COMMAND [options]\n\n",
            nn_version());
-    for (int i = 0; i < COMMAND_COUNT; i++)
+    for (int i = 0; COMMANDS[i]; i++)
         printf("  %-9s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
     printf("\n'liveness help COMMAND' tells more; 'liveness --version' the version.\n"
            "\nexample:\n"
@@ -151,7 +150,7 @@ static void print_commands(void)
 
 static const struct cli_command *find_command(const char *name)
 {
-    for (int i = 0; i < COMMAND_COUNT; i++)
+    for (int i = 0; COMMANDS[i]; i++)
         if (strcmp(COMMANDS[i]->name, name) == 0) return COMMANDS[i];
     return NULL;
 }
@@ -161,7 +160,7 @@ static int fail_command(const struct app *app, const char *name)
     char quoted[NN_QUOTED];
     struct cli_nearest nearest;
     cli_nearest_start(&nearest, name);
-    for (int i = 0; i < COMMAND_COUNT; i++) cli_nearest_try(&nearest, COMMANDS[i]->name);
+    for (int i = 0; COMMANDS[i]; i++) cli_nearest_try(&nearest, COMMANDS[i]->name);
     if (*name == '-') {
         cli_nearest_try(&nearest, "--help");
         cli_nearest_try(&nearest, "--version");

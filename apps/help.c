@@ -70,7 +70,6 @@ static void print_option(const struct cli_option *option)
 void cli_print_help(const struct cli_command *command)
 {
     const struct cli_option *option;
-    char name[40];
     printf("usage: liveness %s", command->name);
     for (int i = 0; i < command->option_count; i++) {
         option = &command->options[i];
@@ -84,7 +83,6 @@ void cli_print_help(const struct cli_command *command)
         if (i == command->option_count) printf("\nfor every command:\n");
         print_option(option);
     }
-    (void)name;
     printf("  -h, --help%*sthis text\n", INDENT - 12, "");
     if (command->notes) printf("\n%s\n", command->notes);
     printf("\nexample:\n%s\n", command->example);

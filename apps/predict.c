@@ -224,7 +224,7 @@ static enum nn_status write_sheet(struct job *job, int live)
 {
     struct nn_context *context = job->app->context;
     size_t files = job->files.count;
-    size_t wanted = files < SHEET_MOST ? files : SHEET_MOST;
+    size_t wanted = files > SHEET_MOST ? SHEET_MOST : files;
     struct vi_image page = {0};
     struct sheet *sheet = nn_alloc(context, 1, sizeof *sheet);
     if (!sheet) return NN_ERROR_MEMORY;
