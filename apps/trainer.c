@@ -97,6 +97,10 @@ enum nn_status trainer_open(struct trainer *trainer)
     const struct model *model = trainer->model;
     size_t batch = (size_t)trainer->settings->batch;
     trainer->batches = (int)((trainer->train_count + batch - 1) / batch);
+    /* A last batch of one picture sits out: batch norm finds no variance in it, and takes its
+     * values for the running mean. The next epoch shuffles another picture there. */
+    if (batch > 1 && trainer->train_count > 1 && trainer->train_count % batch == 1)
+        trainer->batches--;
     trainer->augment = vi_augment_default();
     enum nn_status status = compile(trainer);
     if (!status) status = make_optimizer(trainer);

@@ -127,36 +127,56 @@ def keras_variants(batch, threads):
         yield f"Keras {keras.__version__} / TensorFlow {tf.__version__}{', XLA' if jit else ''}", make(jit)
 
 
-def best_variant(family, variants, seconds):
-    """The fastest of a peer's settings; one that cannot run here is said and left out."""
+FAMILIES = {"PyTorch": torch_variants, "Keras": keras_variants}
+
+
+def serve(family, batch, options):
+    """A peer in a process of its own: finds its best setting, then measures whenever it is asked."""
+    sys.stdout.flush()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what the peer itself prints is talk
     found = None
-    for name, start in variants:
+    for name, start in FAMILIES[family](batch, options.threads):
         try:
             run = start()
-            rate = run(seconds)
-        except Exception as error:  # a peer's own failure is a line in the report, not ours
+            rate = run(options.seconds)
+        except Exception as error:  # a setting that cannot run here is a line in the report
             print(f"  {name}: does not run here ({type(error).__name__}: {str(error)[:100]})",
                   file=sys.stderr)
             continue
         print(f"  {name}: {rate:.0f} images/s", file=sys.stderr)
         if not found or rate > found[1]:
             found = (name, rate, run)
-    if not found:
-        print(f"  {family}: nothing ran", file=sys.stderr)
-    return found
+    print(json.dumps(found[0] if found else None), file=answers, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(found[2](float(line))), file=answers, flush=True)
+
+
+class Peer:
+    """TensorFlow and PyTorch do not share a process well, so each has its own."""
+
+    def __init__(self, family, batch, options):
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", family, "--batch", str(batch), "--threads",
+             str(options.threads), "--seconds", str(options.seconds)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        self.name = json.loads(line) if line else None
+
+    def run(self, seconds):
+        print(seconds, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
 
 
 def compare(batch, options):
     print(f"\nbatch {batch}: each peer's settings", file=sys.stderr)
     contestants = {"this project": ours(batch, options.threads, options.program)}
-    for family, variants in (("PyTorch", torch_variants), ("Keras", keras_variants)):
-        try:
-            found = best_variant(family, variants(batch, options.threads), options.seconds)
-        except ImportError as error:
-            print(f"  {family}: not installed ({error})", file=sys.stderr)
-            continue
-        if found:
-            contestants[found[0]] = found[2]
+    for family in FAMILIES:
+        peer = Peer(family, batch, options)
+        if peer.name:
+            contestants[peer.name] = peer.run
+        else:
+            print(f"  {family}: not here", file=sys.stderr)
     turns = {name: [] for name in contestants}
     for _ in range(options.repeats):
         for name, run in contestants.items():
@@ -170,8 +190,7 @@ def compare(batch, options):
         print(f"{name:58}{rate:10.0f}{min(turns[name]):9.0f}{max(turns[name]):9.0f}"
               f"{median['this project'] / rate:11.2f}")
     if peers:
-        print(f"ratio to the best peer: {median['this project'] / max(peers):.2f}")
-    return median
+        print(f"ratio to the best peer: {median['this project'] / max(peers):.2f}", flush=True)
 
 
 def main():
@@ -181,9 +200,13 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--program", default="build/bench/training")
+    parser.add_argument("--serve", choices=FAMILIES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     for batch in options.batch:
-        compare(batch, options)
+        if options.serve:
+            serve(options.serve, batch, options)
+        else:
+            compare(batch, options)
 
 
 if __name__ == "__main__":
