@@ -70,8 +70,8 @@ static struct row look_at(const struct nn_step *step, int n)
     float largest = row.x[0];
     for (int k = 1; k < classes; k++)
         if (row.x[k] > largest) largest = row.x[k];
-    double sum = 0.0;
-    for (int k = 0; k < classes; k++) sum += exp((double)row.x[k] - (double)largest);
+    double sum = exp((double)row.x[0] - (double)largest);
+    for (int k = 1; k < classes; k++) sum += exp((double)row.x[k] - (double)largest);
     row.log_sum = (double)largest + log(sum);
     for (int k = 0; k < classes; k++) {
         row.weight += (double)row.t[k] * class_weight(step, k);
