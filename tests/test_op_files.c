@@ -92,7 +92,7 @@ static void check_case(const struct op_case *row, struct nn_context *context)
 
 int main(void)
 {
-    struct nn_context *context;
+    struct nn_context *context = NULL;
     if (!CHECK(nn_open(&context, &(struct nn_options){.threads = 1}) == NN_OK, "a context"))
         return test_done();
     for (int i = 0; i < OP_CASE_COUNT; i++) check_case(&OP_CASES[i], context);

@@ -117,7 +117,7 @@ static bool slope_fits(const struct trial *trial, int i, const float *gradient,
 static bool gradient_fits(const struct trial *trial, int i, const float *gradient)
 {
     size_t count = trial_floats(trial, trial->tensor[i]);
-    float *direction = malloc(count * sizeof *direction);
+    float *direction = calloc(count, sizeof *direction);
     double largest = 0.0, square = 0.0;
     for (size_t k = 0; k < count; k++) {
         if (fabs((double)gradient[k]) > largest) largest = fabs((double)gradient[k]);
@@ -144,7 +144,7 @@ static void count_fits(const struct trial *trial, int *tensors, int *fits, int *
         if (trial_is_state(trial->row->roles[i])) continue;
         size_t count = trial_floats(trial, trial->tensor[i]);
         const float *gradient = nn_gradient(trial->plan, trial->tensor[i]);
-        float *wrong = malloc(count * sizeof *wrong), *right = malloc(count * sizeof *right);
+        float *wrong = calloc(count, sizeof *wrong), *right = calloc(count, sizeof *right);
         ++*tensors;
         for (size_t k = 0; gradient && wrong && right && k < count; k++) {
             right[k] = gradient[k];
@@ -181,7 +181,7 @@ static void check_differences(struct nn_context *context)
 
 int main(void)
 {
-    struct nn_context *context;
+    struct nn_context *context = NULL;
     struct nn_archive *golden = NULL;
     const char *levels[8];
     int count = nn_levels(levels);
@@ -191,7 +191,7 @@ int main(void)
                "golden values: %s", nn_error(context)))
         return test_done();
     for (int i = 0; i < count; i++) {
-        struct nn_context *level;
+        struct nn_context *level = NULL;
         if (CHECK(nn_open(&level, &(struct nn_options){.threads = 1, .cpu = levels[i]}) == NN_OK,
                   "level %s", levels[i]))
             check_golden(level, golden);

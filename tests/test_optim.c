@@ -160,7 +160,7 @@ static void check_schedules(void)
 
 int main(void)
 {
-    struct nn_context *context;
+    struct nn_context *context = NULL;
     struct nn_plan *plan = NULL;
     if (!CHECK(nn_open(&context, &(struct nn_options){.threads = 2}) == NN_OK, "a context"))
         return test_done();

@@ -265,7 +265,7 @@ static void check_networks(struct nn_context *one, struct nn_context *three)
 
 int main(void)
 {
-    struct nn_context *one, *three;
+    struct nn_context *one = NULL, *three = NULL;
     if (!CHECK(nn_open(&one, &(struct nn_options){.threads = 1}) == NN_OK &&
                    nn_open(&three, &(struct nn_options){.threads = 3}) == NN_OK,
                "contexts with 1 and 3 threads"))

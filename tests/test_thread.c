@@ -109,19 +109,19 @@ int main(void)
 {
     double first = 0.0;
     for (int threads = 1; threads <= MOST_THREADS; threads++) {
-        struct nn_context *context;
+        struct nn_context *context = NULL;
         if (!CHECK(nn_open(&context, &(struct nn_options){.threads = threads}) == NN_OK,
                    "a pool of %d", threads))
             return test_done();
         check_jobs(context, 2000);
         double sum = sum_all(context);
         if (threads == 1) first = sum;
-        CHECK(memcmp(&sum, &first, sizeof sum) == 0, "%d threads: the same sum", threads);
+        CHECK(sum == first, "%d threads: the same sum", threads);
         check_workers(context);
         nn_close(&context);
         CHECK(!context, "closed");
     }
-    struct nn_context *context;
+    struct nn_context *context = NULL;
     CHECK(nn_open(&context, &(struct nn_options){.threads = -1}) == NN_ERROR_ARGUMENT &&
               strstr(nn_error(context), "-1"),
           "a negative number of threads: %s", nn_error(context));

@@ -32,7 +32,7 @@ static void fill_weights(struct nn_graph *graph)
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
         struct nn_node *node = nn_find(graph, kernels[i].name);
         float *values = nn_values(node);
-        if (!CHECK(values != NULL, "the network has %s", kernels[i].name)) return;
+        if (!CHECK(values != NULL, "the network has %s", kernels[i].name) || !values) return;
         size_t count = nn_shape_count(nn_node_shape(node));
         numbers_fill(values, count, 1, 'i', numbers_seed(kernels[i].name), 0);
         for (size_t k = 0; k < count; k++) values[k] *= kernels[i].scale;
@@ -132,7 +132,7 @@ static bool read_losses(double losses[STEPS])
 
 static void check_losses(const char *level, const double expected[STEPS], int steps)
 {
-    struct nn_context *context;
+    struct nn_context *context = NULL;
     struct training training;
     double worst = 0.0, last = 0.0;
     if (CHECK(nn_open(&context, &(struct nn_options){.threads = 2, .cpu = level}) == NN_OK,
@@ -175,7 +175,7 @@ static void check_same_bits(const char *first, const char *how, struct nn_contex
 
 static void check_threads(const char *first, int threads)
 {
-    struct nn_context *context;
+    struct nn_context *context = NULL;
     char how[32];
     snprintf(how, sizeof how, "%d threads", threads);
     if (CHECK(nn_open(&context, &(struct nn_options){.threads = threads}) == NN_OK, "%s", how))
@@ -185,8 +185,8 @@ static void check_threads(const char *first, int threads)
 
 int main(void)
 {
-    struct nn_context *context;
-    double expected[STEPS];
+    struct nn_context *context = NULL;
+    double expected[STEPS] = {0};
     char full[65] = "", partial[65] = "";
     const char *levels[8];
     int count = nn_levels(levels);
