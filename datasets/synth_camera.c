@@ -72,7 +72,7 @@ static void blur_axis(float *to, const float *from, int side, int step, int reac
 
 static void lens(float *rgb, float *work, int side, float deviation)
 {
-    float weight[REACH + 1], sum = 0;
+    float weight[REACH + 1] = {0}, sum = 0;
     int reach = (int)ds_clamp(ceilf(2.5F * deviation), 1, REACH);
     for (int k = 0; k <= reach; k++) {
         weight[k] = expf(-0.5F * (float)(k * k) / (deviation * deviation));

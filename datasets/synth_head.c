@@ -147,8 +147,12 @@ static struct ds_vec background(const struct ds_scene *scene, float x, float y)
         c = ds_mix(c, s->color, cover * 0.85F);
     }
     if (scene->texture > 0) {
-        float f = scene->texture_scale;
-        c = ds_scale(c, 1 + scene->texture * ds_noise(x * f, y * f, scene->seed));
+        /* Two octaves, the lattice turned so that its squares are not seen. */
+        float u = scene->texture_scale * (x + 0.45F * y),
+              v = scene->texture_scale * (y - 0.45F * x);
+        float rough = 0.65F * ds_noise(u, v, scene->seed) +
+                      0.45F * ds_noise(1.9F * u + v, 1.9F * v - u, scene->seed + 1);
+        c = ds_scale(c, 1 + scene->texture * rough);
     }
     return c;
 }
