@@ -206,6 +206,17 @@ static enum nn_status check_fit(struct model *model, const char *path)
     return NN_OK;
 }
 
+/* The engine knows no file names; the user wants one. */
+static enum nn_status load_graph(struct model *model, const struct nn_archive *archive,
+                                 const char *path)
+{
+    char text[768], quoted[NN_QUOTED];
+    enum nn_status status = nn_graph_load(&model->graph, model->context, archive);
+    if (!status || status == NN_ERROR_MEMORY) return status;
+    snprintf(text, sizeof text, "%s", nn_error(model->context));
+    return nn_fail(model->context, status, "%s: %s", nn_quote(quoted, path), text);
+}
+
 enum nn_status model_load(struct model *model, struct app *app, const char *path,
                           struct nn_archive **kept)
 {
@@ -215,7 +226,7 @@ enum nn_status model_load(struct model *model, struct app *app, const char *path
     if (!status && !nn_archive_text(archive, "architecture"))
         status =
             fail(model, path, "it has no \"architecture\": it was not written by this program");
-    if (!status) status = nn_graph_load(&model->graph, app->context, archive);
+    if (!status) status = load_graph(model, archive, path);
     if (!status) status = read_metadata(model, archive, path, "labels", read_labels);
     if (!status) status = read_metadata(model, archive, path, "preprocessing", read_contract);
     if (!status) status = check_fit(model, path);

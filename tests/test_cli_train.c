@@ -256,6 +256,54 @@ static void test_damage(void)
     nn_free(context, bytes);
 }
 
+/* Whole files, rightly checksummed, that are not what `predict` can use. */
+static void test_strangers(void)
+{
+    static const struct stranger {
+        const char *key, *text, *says;
+    } strangers[] = {
+        {"architecture", "{\"version\": 1, \"nodes\": []}", "stranger.st"},
+        {"architecture", "{\"version\": 99, \"nodes\": []}", "stranger.st"},
+        {"labels", "[\"fake\"]", "1 labels"},
+        {"labels", "[\"fake\",\"real\",\"third\"]", "3 labels"},
+        {"labels", "[\"real\",\"real\"]", "the same"},
+        {"labels", "{}", "labels"},
+        {"labels", "[1,2]", "labels"},
+        {"labels", "[", "stranger.st"},
+        {"preprocessing", "{}", "preprocessing"},
+        {"preprocessing",
+         "{\"width\":8,\"height\":8,\"channels\":3,\"color\":\"bgr\",\"scale\":1,\"mean\":[0,0,0],"
+         "\"interpolation\":\"cubic\",\"softmax\":true,\"crop_margin\":0}",
+         "preprocessing"},
+        {"preprocessing",
+         "{\"width\":16,\"height\":8,\"channels\":3,\"color\":\"bgr\",\"scale\":1,\"mean\":[0,0,0],"
+         "\"interpolation\":\"linear\",\"softmax\":true,\"crop_margin\":0}",
+         "(None, 8, 16, 3)"},
+    };
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+        struct nn_archive *archive = NULL;
+        bool made = !nn_archive_read(&archive, context, at("d.best.st")) &&
+                    !nn_archive_put_text(archive, strangers[i].key, strangers[i].text) &&
+                    !nn_archive_write(archive, at("stranger.st"));
+        nn_archive_free(&archive);
+        const struct app_run *run =
+            app_run(NULL, "predict -m %s/stranger.st %s/set/real/0000.jpg", folder, folder);
+        CHECK(made && run->code == 1 && strstr(run->err, strangers[i].says), "%s %.30s: %s",
+              strangers[i].key, strangers[i].text, run->err);
+    }
+    struct nn_archive *archive = NULL;
+    const float one = 1;
+    const int64_t dim = 1;
+    bool made = !nn_archive_new(&archive, context) &&
+                !nn_archive_put(archive, "weight", NN_F32, 1, &dim, &one) &&
+                !nn_archive_write(archive, at("stranger.st"));
+    nn_archive_free(&archive);
+    const struct app_run *run =
+        app_run(NULL, "predict -m %s/stranger.st %s/set/real/0000.jpg", folder, folder);
+    CHECK(made && run->code == 1 && strstr(run->err, "architecture"), "tensors alone: %s",
+          run->err);
+}
+
 int main(void)
 {
     snprintf(folder, sizeof folder, "%s", app_run_folder());
@@ -270,6 +318,7 @@ int main(void)
     test_outputs();
     test_misfits();
     test_damage();
+    test_strangers();
     nn_close(&context);
     app_run_remove(folder);
     return test_done();
