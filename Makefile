@@ -44,8 +44,7 @@ NN       := $(sort $(wildcard nn/*.c nn/model/*.c nn/format/*.c)) $(OPS) \
 VISION   := $(sort $(wildcard vision/*.c vision/*/*.c))
 DATASETS := $(sort $(wildcard datasets/*.c datasets/*/*.c))
 APPS     := $(sort $(wildcard apps/*.c))
-TESTS    := $(sort $(wildcard tests/test_*.c))
-CHECKS   := $(sort $(wildcard tests/check_*.c))
+TESTS    := $(sort $(wildcard tests/test_*.c tests/check_*.c))
 LESSONS  := $(sort $(wildcard docs/learn/*.c))
 SCRIPTS  := $(sort $(wildcard tests/test_*.sh))
 BENCHES  := $(sort $(wildcard bench/*.c))
@@ -155,7 +154,7 @@ demo: all  ## draw a sample data set, train on it, evaluate, predict; results in
 	@echo "       where YOURS has a folder per class: YOURS/real/*.jpg, YOURS/fake/*.jpg"
 
 # ---- tests and benchmarks -------------------------------------------------------------------
-PROGRAMS = $(call program,$(TESTS) $(LESSONS)) $(BUILD)/tests/check_kernels
+PROGRAMS = $(call program,$(TESTS) $(LESSONS))
 .PHONY: tests test bench fuzz
 tests: all $(PROGRAMS)
 test: tests  ## build and run all tests; the last line is "N passed, N failed"
@@ -163,8 +162,6 @@ test: tests  ## build and run all tests; the last line is "N passed, N failed"
 	    sh tests/run.sh $(PROGRAMS) $(SCRIPTS)
 
 NOT_MAIN = $(filter-out $(BUILD)/apps/main.o,$(APP_OBJECTS)) $(LIBRARIES)
-$(BUILD)/tests/check_kernels: $(call object,$(CHECKS)) $(LIBRARIES)
-	$(call say,link $@)$(LINK)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(NOT_MAIN)
 	$(call say,link $@)$(LINK)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIBRARIES)

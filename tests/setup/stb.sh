@@ -9,21 +9,22 @@ for prefix in stb/ ''; do
     fi
 done
 
-id= like=
+id='' like=''
+# shellcheck source=/dev/null
 [ -r /etc/os-release ] && . /etc/os-release && id=${ID-} like=${ID_LIKE-}
 case " $id $like " in
 *' debian '* | *' ubuntu '*) install='apt-get install -y libstb-dev' refresh='apt-get update' ;;
-*' fedora '* | *' rhel '*)   install='dnf install -y stb_image-devel stb_image_write-devel' refresh= ;;
-*' alpine '*)                install='apk add stb' refresh= ;;
-*' arch '*)                  install='pacman -S --noconfirm stb' refresh= ;;
-*' suse '* | *' opensuse '*) install='zypper install -y stb-devel' refresh= ;;
+*' fedora '* | *' rhel '*)   install='dnf install -y stb_image-devel stb_image_write-devel' refresh='' ;;
+*' alpine '*)                install='apk add stb' refresh='' ;;
+*' arch '*)                  install='pacman -S --noconfirm stb' refresh='' ;;
+*' suse '* | *' opensuse '*) install='zypper install -y stb-devel' refresh='' ;;
 *) echo "stb_image.h is missing: install your system's stb package, then run make again" >&2
    exit 1 ;;
 esac
 
 echo "stb_image.h is missing; this installs it:  $install" >&2
 if [ "$(id -u)" -eq 0 ]; then
-    run=
+    run=''
 elif command -v sudo > /dev/null 2>&1 && sudo -n true 2> /dev/null; then
     run='sudo -n'
 else
