@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs TAP-printing test programs and scripts from the top folder, shows what failed or was
-# skipped, and ends with "N passed, N failed, N skipped".
+# skipped, and ends with "N passed, N failed", and ", N skipped" where that happened. The programs
+# of docs/learn print for people, and end with 0 when all was as they say: one check each.
 #   usage: tests/run.sh PROGRAM...
 passed=0 failed=0 skipped=0
 log=$(mktemp) || exit 1
@@ -11,6 +12,9 @@ for program in "$@"; do
     *) ${RUNNER-} "$program" > "$log" 2>&1 ;;
     esac
     status=$?
+    case $program in
+    */docs/learn/*) if [ $status -eq 0 ]; then printf 'ok 1\n1..1\n'; else printf 'not ok 1\n1..1\n'; fi >> "$log" ;;
+    esac
     p=$(grep -c '^ok' "$log") f=$(grep -c '^not ok' "$log") s=$(grep -c '^ok.*# SKIP' "$log")
     p=$((p - s))
     # A program that died, or reported nothing, is a failure of its own.
