@@ -34,6 +34,9 @@ static const struct cli_option OPTIONS[] = {
      "which part: random pictures, or the last ones (of videos: no near copies leak)"},
     {"--augment", CLI_FLAG, AT(augment), NULL, "yes", 0, 0, RUN | CLI_NEGATABLE,
      "turn, zoom, shift, shear and mirror the pictures at random"},
+    {"--recalibrate", CLI_FLAG, AT(recalibrate), NULL, "yes", 0, 0, RUN | CLI_NEGATABLE,
+     "after each epoch measure batch norm's statistics on the plain pictures, without dropout; "
+     "else they are Keras' moving averages over augmented ones"},
     {"--optimizer", CLI_CHOICE, AT(optimizer), "adam|adamw|sgd", "adam", 0, 0, RUN,
      "how gradients become steps"},
     {"--momentum", CLI_REAL, AT(momentum), "M", "0.9", 0, 1, RUN | CLI_BELOW_HIGH, "for sgd"},

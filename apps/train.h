@@ -19,7 +19,7 @@ struct train_settings {
     double rate, decay, fraction, momentum, weight_decay, clip_norm, label_smoothing, step_factor;
     int batch, epochs, width, height, step_every, patience;
     int split, color, optimizer, schedule; /* places in their choices: the enums' order */
-    bool augment, class_weights, shuffle_labels;
+    bool augment, recalibrate, class_weights, shuffle_labels;
 };
 
 /* One finished epoch. */
@@ -72,7 +72,7 @@ struct trainer {
     const uint16_t *labels, *val_labels;
 
     struct nn_node *target, *loss;
-    struct nn_plan *plan, *val_plan;
+    struct nn_plan *plan, *val_plan, *statistics_plan;
     struct nn_optimizer *optimizer;
     struct nn_schedule schedule;
     struct vi_augment augment;

@@ -11,7 +11,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { VAL_BATCH = 64 };
+enum { VAL_BATCH = 64, STATISTICS_BATCH = 64 };
+/* Batch norm's statistics are means: of this many pictures they are good to a percent. */
+enum { MOST_MEASURED = 2048 };
 
 /* What a stream of random numbers is for; low bits say which. Initialisers use small numbers. */
 static const uint64_t STREAM_SHUFFLE = (uint64_t)0x53 << 56, STREAM_AUGMENT = (uint64_t)0x41 << 56;
@@ -57,7 +59,11 @@ static enum nn_status compile(struct trainer *trainer)
     if (status) return status;
     options.batch = (int)val_batch;
     options.loss = NULL;
-    return nn_compile(&trainer->val_plan, model->graph, &options);
+    status = nn_compile(&trainer->val_plan, model->graph, &options);
+    if (status || !settings->recalibrate) return status;
+    options.batch = STATISTICS_BATCH;
+    options.statistics = true;
+    return nn_compile(&trainer->statistics_plan, model->graph, &options);
 }
 
 static enum nn_status make_optimizer(struct trainer *trainer)
@@ -123,6 +129,7 @@ void trainer_close(struct trainer *trainer)
     nn_free(trainer->context, trainer->scratch);
     nn_free(trainer->context, trainer->order);
     nn_optimizer_free(&trainer->optimizer);
+    nn_plan_free(&trainer->statistics_plan);
     nn_plan_free(&trainer->val_plan);
     nn_plan_free(&trainer->plan);
 }
@@ -200,14 +207,41 @@ static enum nn_status run_batch(struct trainer *trainer)
 /* ---- validation
  * ----------------------------------------------------------------------------------- */
 
-static void gather_val(void *argument, int index, int thread)
+/* Plain pictures, as the network will meet them. */
+struct plain {
+    const struct trainer *trainer;
+    float *to;
+    const uint8_t *pixels;
+    const uint32_t *index;
+};
+
+static void gather_plain(void *argument, int index, int thread)
 {
-    const struct trainer *trainer = argument;
-    size_t size = picture_floats(trainer);
-    uint32_t picture = trainer->gather_index[index];
+    const struct plain *plain = argument;
+    size_t size = picture_floats(plain->trainer);
     (void)thread;
-    model_fill(trainer->val_input + (size_t)index * size, &trainer->model->contract,
-               trainer->val_set->pixels + (size_t)picture * size);
+    model_fill(plain->to + (size_t)index * size, &plain->trainer->model->contract,
+               plain->pixels + (size_t)plain->index[index] * size);
+}
+
+/* Replaces batch norm's moving averages, which were taken from augmented pictures and lag behind
+ * the weights, by the statistics of plain ones. Batches come from the shuffled order: one that
+ * held a single class would not be like the whole. */
+static enum nn_status recalibrate(struct trainer *trainer)
+{
+    struct plain plain = {.trainer = trainer, .pixels = trainer->train_set->pixels};
+    plain.to = nn_data(trainer->statistics_plan, trainer->model->input);
+    size_t count = trainer->train_count < MOST_MEASURED ? trainer->train_count : MOST_MEASURED;
+    for (size_t first = 0; first < count; first += STATISTICS_BATCH) {
+        size_t left = count - first, images = left < STATISTICS_BATCH ? left : STATISTICS_BATCH;
+        if (images == 1 && first > 0) break; /* one picture has no variance */
+        plain.index = trainer->order + first;
+        nn_parallel(trainer->context, (int)images, gather_plain, &plain);
+        float weight = (float)images / (float)(first + images);
+        enum nn_status status = nn_measure(trainer->statistics_plan, (int)images, weight);
+        if (status) return status;
+    }
+    return NN_OK;
 }
 
 /* -sum_k t_k log softmax(z)_k with the smoothed target t, as the training loss without weights. */
@@ -227,17 +261,19 @@ enum nn_status trainer_validate(struct trainer *trainer, double *loss, double *a
     int classes = trainer->model->classes;
     size_t correct = 0;
     double sum = 0;
+    struct plain plain = {
+        .trainer = trainer, .to = trainer->val_input, .pixels = trainer->val_set->pixels};
     for (size_t first = 0; first < trainer->val_count; first += VAL_BATCH) {
         size_t left = trainer->val_count - first;
         int images = (int)(left < VAL_BATCH ? left : VAL_BATCH);
-        trainer->gather_index = trainer->val_index + first;
-        nn_parallel(trainer->context, images, gather_val, trainer);
+        plain.index = trainer->val_index + first;
+        nn_parallel(trainer->context, images, gather_plain, &plain);
         enum nn_status status = nn_forward(trainer->val_plan, images);
         if (status) return status;
         for (int i = 0; i < images; i++) {
             const float *logits = trainer->val_logits + (size_t)i * (size_t)classes;
             int answer = largest(logits, classes);
-            int truth = trainer->val_labels[trainer->gather_index[i]];
+            int truth = trainer->val_labels[plain.index[i]];
             trainer->predicted[first + (size_t)i] = (uint16_t)answer;
             correct += answer == truth;
             sum += cross_entropy(logits, classes, truth, trainer->settings->label_smoothing);
@@ -271,7 +307,8 @@ static enum nn_status finish_epoch(struct trainer *trainer)
     row->loss = state->loss_sum / (double)state->seen;
     row->accuracy = (double)state->correct / (double)state->seen;
     row->rate = nn_schedule_at(&trainer->schedule, state->step - 1);
-    enum nn_status status = trainer_validate(trainer, &row->val_loss, &row->val_accuracy);
+    enum nn_status status = trainer->statistics_plan ? recalibrate(trainer) : NN_OK;
+    if (!status) status = trainer_validate(trainer, &row->val_loss, &row->val_accuracy);
     if (status) return status;
     state->epoch++;
     state->batch = 0;

@@ -37,8 +37,10 @@ static void profile(struct nn_step *steps, int count, const char *direction)
         bool backward = strcmp(direction, "backward") == 0;
         for (int i = 0; i < REPEATS; i++) {
             double start = now();
-            if (backward) steps[t].op->backward(&steps[t]);
-            else steps[t].op->forward(&steps[t]);
+            if (backward)
+                steps[t].op->backward(&steps[t]);
+            else
+                steps[t].op->forward(&steps[t]);
             times[i] = now() - start;
         }
         qsort(times, REPEATS, sizeof *times, compare);
@@ -60,12 +62,18 @@ int main(int argc, char **argv)
     bool profiled = false, only_forward = false;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (!strcmp(argv[i], "--profile")) profiled = true;
-        else if (!strcmp(argv[i], "--forward")) only_forward = true;
-        else if (!strcmp(argv[i], "--batch")) batch = atoi(value), i++;
-        else if (!strcmp(argv[i], "--threads")) threads = atoi(value), i++;
-        else if (!strcmp(argv[i], "--seconds")) seconds = atof(value), i++;
-        else return fprintf(stderr, "training: unknown option %s\n", argv[i]), 2;
+        if (!strcmp(argv[i], "--profile"))
+            profiled = true;
+        else if (!strcmp(argv[i], "--forward"))
+            only_forward = true;
+        else if (!strcmp(argv[i], "--batch"))
+            batch = atoi(value), i++;
+        else if (!strcmp(argv[i], "--threads"))
+            threads = atoi(value), i++;
+        else if (!strcmp(argv[i], "--seconds"))
+            seconds = atof(value), i++;
+        else
+            return fprintf(stderr, "training: unknown option %s\n", argv[i]), 2;
     }
     struct nn_context *context;
     struct nn_plan *plan = NULL;
@@ -75,12 +83,14 @@ int main(int argc, char **argv)
     if (!graph) goto fail;
     struct nn_node *softmax = nn_model_livenessnet(graph, 32, 32, 3, 2);
     struct nn_node *target = nn_input(graph, "target", nn_shape2(NN_BATCH, 2));
-    struct nn_node *loss = softmax ? nn_softmax_cross_entropy(nn_node_input(softmax, 0), target, NULL)
-                                   : NULL;
+    struct nn_node *loss =
+        softmax ? nn_softmax_cross_entropy(nn_node_input(softmax, 0), target, NULL) : NULL;
     if (nn_initialize(graph, 1)) goto fail;
-    if (nn_compile(&plan, graph, &(struct nn_plan_options){
-                                     .batch = batch, .loss = only_forward ? NULL : loss,
-                                     .outputs = &softmax, .output_count = 1}))
+    if (nn_compile(&plan, graph,
+                   &(struct nn_plan_options){.batch = batch,
+                                             .loss = only_forward ? NULL : loss,
+                                             .outputs = &softmax,
+                                             .output_count = 1}))
         goto fail;
     struct nn_rng rng = nn_rng_make(1, 1);
     float *x = nn_data(plan, nn_find(graph, "input"));
@@ -107,8 +117,8 @@ int main(int argc, char **argv)
         }
     }
     double rate = steps * (double)batch / (now() - start);
-    printf("{\"batch\": %d, \"threads\": %d, \"cpu\": \"%s\", \"images_per_second\": %.1f}\n", batch,
-           nn_threads(context), nn_cpu(context), rate);
+    printf("{\"batch\": %d, \"threads\": %d, \"cpu\": \"%s\", \"images_per_second\": %.1f}\n",
+           batch, nn_threads(context), nn_cpu(context), rate);
     if (profiled) {
         profile(plan->forward, plan->forward_count, "forward");
         profile(plan->backward, plan->backward_count, "backward");

@@ -15,8 +15,7 @@ static void mark_ancestors_of_loss(struct nn_compiler *compiler)
     for (int i = compiler->graph->count - 1; i >= 0; i--) {
         const struct nn_node *node = compiler->graph->nodes[i];
         if (!compiler->mark[i].to_loss) continue;
-        for (int j = 0; j < node->inputs; j++)
-            compiler->mark[node->input[j]->index].to_loss = true;
+        for (int j = 0; j < node->inputs; j++) compiler->mark[node->input[j]->index].to_loss = true;
     }
 }
 

@@ -21,25 +21,25 @@ enum { NONE = -1 };
 struct nn_slot {
     size_t bytes;
     int first, last;
-    int root;       /* own index: a root */
-    size_t offset;  /* of a root, in the block */
+    int root;      /* own index: a root */
+    size_t offset; /* of a root, in the block */
     const char *what;
     const struct nn_node *node;
 };
 
 /* What compile knows about one node. */
 struct nn_mark {
-    bool needed;    /* for an output or the loss */
-    bool kept;      /* the caller reads it */
-    bool to_loss;   /* the loss depends on it */
-    bool gradient;  /* a gradient flows into it */
-    int uses;       /* by needed nodes */
+    bool needed;   /* for an output or the loss */
+    bool kept;     /* the caller reads it */
+    bool to_loss;  /* the loss depends on it */
+    bool gradient; /* a gradient flows into it */
+    int uses;      /* by needed nodes */
     /* fusion */
-    bool no_step;                 /* its forward runs inside another step, or not at all */
-    struct nn_node *stands_for;   /* its value is this node's */
+    bool no_step;               /* its forward runs inside another step, or not at all */
+    struct nn_node *stands_for; /* its value is this node's */
     struct nn_node *fused_relu, *fused_affine; /* in this op's epilogue */
-    bool relu_backward_fused;     /* a relu whose backward runs inside its user's */
-    bool gradient_begun;          /* its first share has a place */
+    bool relu_backward_fused;                  /* a relu whose backward runs inside its user's */
+    bool gradient_begun;                       /* its first share has a place */
     /* slots */
     int value, gradient_slot, saved;
     int forward_time, backward_time; /* NONE: does not run */
@@ -48,10 +48,10 @@ struct nn_mark {
 /* One run of an op, or (op == NULL) the sum of a second gradient into the first. */
 struct nn_planned {
     struct nn_node *node;
-    int target[NN_MAX_INPUTS];  /* backward: slot that dx[i] goes to; NONE */
+    int target[NN_MAX_INPUTS];    /* backward: slot that dx[i] goes to; NONE */
     int parameter[NN_MAX_INPUTS]; /* backward: index of the parameter node dx[i] goes to; NONE */
     int workspace;
-    int sum_into, sum_from;     /* slots, or parameter's node index when sum_parameter */
+    int sum_into, sum_from; /* slots, or parameter's node index when sum_parameter */
     bool sum_parameter;
 };
 
@@ -59,8 +59,8 @@ struct nn_compiler {
     struct nn_context *context;
     struct nn_graph *graph;
     const struct nn_plan_options *options;
-    bool training;
-    struct nn_mark *mark;          /* [graph->count] */
+    bool training, statistics;
+    struct nn_mark *mark; /* [graph->count] */
     struct nn_planned *forward, *backward;
     int forward_count, backward_count;
     struct nn_slot *slots;
@@ -84,19 +84,19 @@ struct nn_plan {
     struct nn_graph *graph;
     struct nn_run run;
     int batch;
-    bool training;
+    bool training, statistics;
     struct nn_step *forward, *backward, *prepare;
     int forward_count, backward_count, prepare_count;
-    float **value;                /* [graph->count at compile time]; NULL: not kept */
+    float **value; /* [graph->count at compile time]; NULL: not kept */
     float **gradient;
     int node_count;
-    float *block;                 /* activations, gradients of activations, workspace */
+    float *block; /* activations, gradients of activations, workspace */
     size_t block_bytes;
-    float *gradients;             /* of the parameters, laid out as the graph's values */
-    float *loss_seed;             /* where d loss / d loss = 1 goes */
-    struct nn_slot *slots;        /* for printing */
+    float *gradients;      /* of the parameters, laid out as the graph's values */
+    float *loss_seed;      /* where d loss / d loss = 1 goes */
+    struct nn_slot *slots; /* for printing */
     int slot_count;
-    uint64_t prepared;            /* the graph's version that `prepare` has seen, + 1 */
+    uint64_t prepared; /* the graph's version that `prepare` has seen, + 1 */
     bool forward_done;
 };
 

@@ -42,7 +42,8 @@ static void fuse_forward(struct nn_compiler *compiler, struct nn_node *node)
     if (node->op->relu && !mark->fused_relu && !mark->fused_affine) {
         mark->fused_relu = node;
         swallow(compiler, node, source);
-    } else if (!compiler->training && node->op->affine_at_inference && !mark->fused_affine) {
+    } else if (!compiler->training && !compiler->statistics && node->op->affine_at_inference &&
+               !mark->fused_affine) {
         mark->fused_affine = node;
         swallow(compiler, node, source);
     }

@@ -44,7 +44,8 @@ void *nn_graph_alloc(struct nn_graph *graph, size_t count, size_t size)
     return memory;
 }
 
-/* ---- graph ------------------------------------------------------------------------------------ */
+/* ---- graph ------------------------------------------------------------------------------------
+ */
 
 struct nn_graph *nn_graph_new(struct nn_context *context)
 {
@@ -85,7 +86,8 @@ enum nn_status nn_graph_status(const struct nn_graph *graph)
     return NN_OK;
 }
 
-/* ---- nodes -------------------------------------------------------------------------------------- */
+/* ---- nodes --------------------------------------------------------------------------------------
+ */
 
 static bool reserve_node(struct nn_graph *graph)
 {
@@ -226,8 +228,10 @@ struct nn_node *nn_append(const struct nn_op *op, struct nn_node *const *inputs,
     struct nn_graph *graph = NULL;
     bool missing = count < op->inputs_min || count > op->inputs_max;
     for (int i = 0; i < count; i++) {
-        if (!inputs[i]) missing = true;
-        else graph = inputs[i]->graph;
+        if (!inputs[i])
+            missing = true;
+        else
+            graph = inputs[i]->graph;
     }
     if (!graph || graph->status) return NULL;
     if (missing) {
@@ -253,7 +257,8 @@ struct nn_node *nn_append(const struct nn_op *op, struct nn_node *const *inputs,
     return add_node(node);
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------
+ */
 
 struct nn_node *nn_find(const struct nn_graph *graph, const char *name)
 {
@@ -308,7 +313,8 @@ double nn_node_multiply_adds(const struct nn_node *node)
     return node->op && node->op->multiply_adds ? node->op->multiply_adds(node) : 0.0;
 }
 
-/* ---- values ------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------
+ */
 
 static size_t place_values(struct nn_graph *graph, enum nn_kind kind, size_t offset)
 {

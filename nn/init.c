@@ -39,10 +39,18 @@ static void initialize(struct nn_node *node, uint64_t seed)
     float limit = (float)sqrt(6.0 / (in + out));
     for (size_t i = 0; i < count; i++) {
         switch (node->initializer) {
-        case NN_ZEROS: values[i] = 0.0f; break;
-        case NN_ONES: values[i] = 1.0f; break;
-        case NN_GLOROT_UNIFORM: values[i] = nn_rng_uniform(&rng, -limit, limit); break;
-        case NN_HE_NORMAL: values[i] = truncated_normal(&rng, sqrt(2.0 / in)); break;
+        case NN_ZEROS:
+            values[i] = 0.0f;
+            break;
+        case NN_ONES:
+            values[i] = 1.0f;
+            break;
+        case NN_GLOROT_UNIFORM:
+            values[i] = nn_rng_uniform(&rng, -limit, limit);
+            break;
+        case NN_HE_NORMAL:
+            values[i] = truncated_normal(&rng, sqrt(2.0 / in));
+            break;
         }
     }
 }

@@ -26,11 +26,11 @@ struct nn_memory {
 
 struct nn_context {
     struct nn_memory *memory;
-    struct nn_memory own_memory;   /* what `memory` points to, except in workers */
-    struct nn_kernels kernels;     /* chosen at nn_open, constant after */
+    struct nn_memory own_memory; /* what `memory` points to, except in workers */
+    struct nn_kernels kernels;   /* chosen at nn_open, constant after */
     const char *cpu;
-    struct nn_pool *pool;          /* NULL: run everything on the caller's thread */
-    struct nn_context *workers;    /* [threads] */
+    struct nn_pool *pool;       /* NULL: run everything on the caller's thread */
+    struct nn_context *workers; /* [threads] */
     int threads;
     char error[1024];
 };
@@ -63,12 +63,12 @@ enum nn_kind { NN_KIND_INPUT, NN_KIND_PARAMETER, NN_KIND_STATE, NN_KIND_OP };
 
 struct nn_node {
     struct nn_graph *graph;
-    const struct nn_op *op;          /* NULL unless kind is NN_KIND_OP */
+    const struct nn_op *op; /* NULL unless kind is NN_KIND_OP */
     enum nn_kind kind;
-    int index;                       /* place in the graph */
+    int index; /* place in the graph */
     int inputs;
-    struct nn_node **input;          /* [inputs], all with a smaller index */
-    struct nn_shape shape;           /* dim[0] == NN_BATCH: one row per image */
+    struct nn_node **input; /* [inputs], all with a smaller index */
+    struct nn_shape shape;  /* dim[0] == NN_BATCH: one row per image */
     const char *name;
     void *attributes;                /* op->attributes_size bytes, described by op->fields */
     enum nn_initializer initializer; /* of a parameter or state */
@@ -82,13 +82,13 @@ struct nn_graph {
     struct nn_arena_chunk *arena; /* nodes, names, attributes */
     struct nn_node **nodes;
     int count, capacity;
-    enum nn_status status;        /* the first error sticks; its text is in the context */
+    enum nn_status status; /* the first error sticks; its text is in the context */
     char error[512];
     /* Values: trained parameters first, then states, each padded to 16 floats. Once the block
      * exists ("sealed") no parameter can be added. */
     float *values;
     size_t trained_floats, value_floats;
-    uint64_t version;             /* raised whenever values may have changed */
+    uint64_t version; /* raised whenever values may have changed */
 };
 
 /* Appends an op; attributes are copied, shapes inferred. NULL after an error, now or before. */
@@ -120,7 +120,7 @@ static inline size_t nn_rows(const struct nn_node *node, int images)
 
 /* What an op's backward reads; anything else may be overwritten before it runs. */
 #define NN_READS_X(i) (1u << (i))
-#define NN_READS_Y (1u << 31)
+#define NN_READS_Y    (1u << 31)
 
 /* One attribute, for files and for printing: {"stride_h", NN_FIELD_INT, offsetof(...)}. */
 enum nn_field_type { NN_FIELD_INT, NN_FIELD_FLOAT, NN_FIELD_BOOL, NN_FIELD_SHAPE, NN_FIELD_FLOATS };
@@ -139,6 +139,7 @@ struct nn_floats {
 struct nn_run {
     int images;
     uint64_t seed, step; /* for dropout */
+    float weight;        /* nn_measure's, of a batch's statistics */
 };
 struct nn_step {
     const struct nn_op *op;
@@ -147,20 +148,21 @@ struct nn_step {
     const struct nn_kernels *kernels;
     const struct nn_run *run;
     bool training;
+    bool statistics; /* a plan for nn_measure */
     const float *x[NN_MAX_INPUTS];
     float *y;
     const float *dy;
-    float *dx[NN_MAX_INPUTS]; /* NULL where no gradient is wanted; always overwritten */
-    void *saved;              /* op->saved bytes: written by forward, read by backward */
-    void *workspace;          /* op->workspace bytes: garbage at the start of each call */
+    float *dx[NN_MAX_INPUTS];    /* NULL where no gradient is wanted; always overwritten */
+    void *saved;                 /* op->saved bytes: written by forward, read by backward */
+    void *workspace;             /* op->workspace bytes: garbage at the start of each call */
     struct nn_epilogue epilogue; /* what was fused into this op; bias is the op's own business */
     bool fused_relu_backward;    /* x[0] is a relu's output: mask dx[0] by it */
 };
 
 struct nn_op {
-    const char *name;   /* in files: never changes */
-    const char *title;  /* Keras' class: "MaxPooling2D" */
-    const char *stem;   /* Keras' layer name: "max_pooling2d" */
+    const char *name;  /* in files: never changes */
+    const char *title; /* Keras' class: "MaxPooling2D" */
+    const char *stem;  /* Keras' layer name: "max_pooling2d" */
     int inputs_min, inputs_max;
     size_t attributes_size;
     const struct nn_field *fields;
@@ -170,8 +172,8 @@ struct nn_op {
     bool view;             /* y is x[0] under another shape: nothing to run where they share */
     bool identity_at_inference;
     bool takes_epilogue;
-    bool relu;             /* can be fused as nn_epilogue.relu */
-    bool masks_relu;       /* backward honours fused_relu_backward */
+    bool relu;       /* can be fused as nn_epilogue.relu */
+    bool masks_relu; /* backward honours fused_relu_backward */
     /* Sets node->shape from its inputs and attributes; errors through nn_graph_fail. */
     enum nn_status (*infer)(struct nn_node *node);
     size_t (*saved)(const struct nn_node *node, int batch, bool training);

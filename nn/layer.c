@@ -10,7 +10,8 @@ static void layer_name(char text[NAME_BYTES], const struct nn_graph *graph, cons
                        const char *stem)
 {
     snprintf(text, NAME_BYTES, "%s", name ? name : stem);
-    for (int i = 1; !name && nn_find(graph, text); i++) snprintf(text, NAME_BYTES, "%s_%d", stem, i);
+    for (int i = 1; !name && nn_find(graph, text); i++)
+        snprintf(text, NAME_BYTES, "%s_%d", stem, i);
 }
 
 static struct nn_node *make(struct nn_node *x, const char *layer, const char *what,

@@ -22,9 +22,12 @@ static int new_slot(struct nn_compiler *compiler, const struct nn_node *node, co
         compiler->slot_capacity = capacity;
     }
     int index = compiler->slot_count++;
-    compiler->slots[index] = (struct nn_slot){
-        .bytes = bytes ? bytes : sizeof(float), .first = time, .last = time, .root = index,
-        .what = what, .node = node};
+    compiler->slots[index] = (struct nn_slot){.bytes = bytes ? bytes : sizeof(float),
+                                              .first = time,
+                                              .last = time,
+                                              .root = index,
+                                              .what = what,
+                                              .node = node};
     return index;
 }
 
@@ -153,9 +156,10 @@ static enum nn_status add_scratch(struct nn_compiler *compiler, struct nn_planne
     if (!planned->node) return NN_OK;
     const struct nn_node *node = planned->node;
     int batch = compiler->options->batch, threads = compiler->context->threads;
-    size_t bytes = node->op->workspace
-                       ? node->op->workspace(node, batch, threads, compiler->training)
-                       : 0;
+    size_t bytes =
+        node->op->workspace
+            ? node->op->workspace(node, batch, threads, compiler->training || compiler->statistics)
+            : 0;
     if (!bytes) return NN_OK;
     planned->workspace = new_slot(compiler, node, "workspace", bytes, time);
     return planned->workspace == NONE ? NN_ERROR_MEMORY : NN_OK;
@@ -169,7 +173,7 @@ static enum nn_status add_saved(struct nn_compiler *compiler)
         if (node->kind != NN_KIND_OP || !mark->needed || !node->op->saved) continue;
         size_t bytes = node->op->saved(node, compiler->options->batch, compiler->training);
         if (!bytes) continue;
-        bool prepared = !compiler->training && node->op->prepare;
+        bool prepared = !compiler->training && !compiler->statistics && node->op->prepare;
         int first = prepared || mark->forward_time == NONE ? 0 : mark->forward_time;
         mark->saved = new_slot(compiler, node, "saved", bytes, first);
         if (mark->saved == NONE) return NN_ERROR_MEMORY;
@@ -178,7 +182,8 @@ static enum nn_status add_saved(struct nn_compiler *compiler)
     return NN_OK;
 }
 
-/* ---- who reads what, when ---------------------------------------------------------------------- */
+/* ---- who reads what, when ----------------------------------------------------------------------
+ */
 
 static void note_readers(struct nn_compiler *compiler)
 {
@@ -208,8 +213,7 @@ static void share_in_place(struct nn_compiler *compiler)
         int x = compiler->mark[node->input[0]->index].value;
         int y = compiler->mark[node->index].value;
         const struct nn_slot *root = root_of(compiler, x);
-        if (root->last <= t && root->bytes == root_of(compiler, y)->bytes)
-            share(compiler, y, x);
+        if (root->last <= t && root->bytes == root_of(compiler, y)->bytes) share(compiler, y, x);
     }
     for (int t = 0; t < compiler->backward_count; t++) {
         const struct nn_planned *planned = &compiler->backward[t];

@@ -69,7 +69,8 @@ void nn_close(struct nn_context **context);
 /* The text of the context's last error; "" when there was none. Valid until the next error. */
 const char *nn_error(const struct nn_context *context);
 
-/* Records a printf-style message and returns `status`, so that callers can `return nn_fail(...)`. */
+/* Records a printf-style message and returns `status`, so that callers can `return nn_fail(...)`.
+ */
 enum nn_status nn_fail(struct nn_context *context, enum nn_status status, const char *format, ...)
     NN_PRINTF(3, 4);
 
@@ -114,9 +115,9 @@ struct nn_rng {
 };
 struct nn_rng nn_rng_make(uint64_t seed, uint64_t stream);
 uint32_t nn_rng_u32(struct nn_rng *rng);
-float nn_rng_uniform(struct nn_rng *rng, float low, float high); /* [low, high) */
-float nn_rng_normal(struct nn_rng *rng);                         /* mean 0, deviation 1 */
-uint32_t nn_rng_below(struct nn_rng *rng, uint32_t bound);       /* [0, bound), unbiased */
+float nn_rng_uniform(struct nn_rng *rng, float low, float high);        /* [low, high) */
+float nn_rng_normal(struct nn_rng *rng);                                /* mean 0, deviation 1 */
+uint32_t nn_rng_below(struct nn_rng *rng, uint32_t bound);              /* [0, bound), unbiased */
 void nn_rng_shuffle(struct nn_rng *rng, uint32_t *items, size_t count); /* Fisher-Yates */
 
 /* ---- shapes ---------------------------------------------------------------------------- */
@@ -198,23 +199,23 @@ struct nn_node *nn_batch_norm(struct nn_node *x, struct nn_node *gamma, struct n
                               struct nn_node *running_mean, struct nn_node *running_variance,
                               float momentum, float epsilon);
 
-struct nn_node *nn_relu(struct nn_node *x);                          /* y = max(x, 0) */
-struct nn_node *nn_leaky_relu(struct nn_node *x, float slope);       /* y = x > 0 ? x : slope x */
-struct nn_node *nn_sigmoid(struct nn_node *x);                       /* y = 1 / (1 + exp(-x)) */
-struct nn_node *nn_softmax(struct nn_node *x);                       /* over the last axis */
+struct nn_node *nn_relu(struct nn_node *x);                    /* y = max(x, 0) */
+struct nn_node *nn_leaky_relu(struct nn_node *x, float slope); /* y = x > 0 ? x : slope x */
+struct nn_node *nn_sigmoid(struct nn_node *x);                 /* y = 1 / (1 + exp(-x)) */
+struct nn_node *nn_softmax(struct nn_node *x);                 /* over the last axis */
 
 struct nn_pool_options {
     int size_h, size_w;     /* required */
     int stride_h, stride_w; /* 0 means the size */
     enum nn_padding padding;
     int pad_top, pad_left, pad_bottom, pad_right; /* for NN_EXPLICIT */
-    bool ceil;              /* NN_VALID/NN_EXPLICIT: a last, partial window counts too (Caffe) */
-    bool count_padding;     /* avg: divide by the full window, not by the pixels inside */
+    bool ceil;          /* NN_VALID/NN_EXPLICIT: a last, partial window counts too (Caffe) */
+    bool count_padding; /* avg: divide by the full window, not by the pixels inside */
 };
 /* Largest / mean value of each window; x [N,H,W,C], y [N,P,Q,C]. Padding never wins a maximum. */
 struct nn_node *nn_max_pool(struct nn_node *x, const struct nn_pool_options *options);
 struct nn_node *nn_avg_pool(struct nn_node *x, const struct nn_pool_options *options);
-struct nn_node *nn_global_avg_pool(struct nn_node *x);               /* [N,H,W,C] -> [N,C] */
+struct nn_node *nn_global_avg_pool(struct nn_node *x); /* [N,H,W,C] -> [N,C] */
 
 /* Training: y = x / (1 - rate) with probability 1 - rate, else 0. Inference: y = x.
  * Srivastava et al. 2014. The mask is a function of (seed, step, this node, element). */
@@ -222,18 +223,18 @@ struct nn_node *nn_dropout(struct nn_node *x, float rate);
 
 /* The same numbers under another shape; dim[0] stays, one other dim may be -1 ("the rest"). */
 struct nn_node *nn_reshape(struct nn_node *x, struct nn_shape shape);
-struct nn_node *nn_flatten(struct nn_node *x);                       /* [N,H,W,C] -> [N,HWC] */
+struct nn_node *nn_flatten(struct nn_node *x);                            /* [N,H,W,C] -> [N,HWC] */
 struct nn_node *nn_concat(struct nn_node *const *x, int count, int axis); /* axis >= 1 */
-struct nn_node *nn_add(struct nn_node *a, struct nn_node *b);        /* y = a + b, same shapes */
-struct nn_node *nn_mul(struct nn_node *a, struct nn_node *b);        /* y = a * b, same shapes */
+struct nn_node *nn_add(struct nn_node *a, struct nn_node *b); /* y = a + b, same shapes */
+struct nn_node *nn_mul(struct nn_node *a, struct nn_node *b); /* y = a * b, same shapes */
 /* y = x * scale + shift, per channel; scale, shift [C]; shift may be NULL. */
 struct nn_node *nn_scale_shift(struct nn_node *x, struct nn_node *scale, struct nn_node *shift);
 /* y = scale * x / sqrt(sum_c x^2 + epsilon) at each pixel; scale [C]. Liu et al., ParseNet 2015. */
 struct nn_node *nn_l2_normalize(struct nn_node *x, struct nn_node *scale, float epsilon);
 
 struct nn_loss_options {
-    float label_smoothing;       /* target <- target * (1 - s) + s / K */
-    const float *class_weights;  /* [K], copied; NULL: all 1 */
+    float label_smoothing;      /* target <- target * (1 - s) + s / K */
+    const float *class_weights; /* [K], copied; NULL: all 1 */
 };
 /* loss [1] = 1/N sum_n weight_n * -sum_k target[n,k] * log softmax(logits)[n,k], where
  * weight_n = sum_k target[n,k] * class_weights[k] (Keras divides by N, not by the weights' sum). */
@@ -261,7 +262,7 @@ struct nn_node *nn_find(const struct nn_graph *graph, const char *name); /* NULL
 int nn_node_count(const struct nn_graph *graph);
 struct nn_node *nn_node_at(const struct nn_graph *graph, int index); /* inputs before their users */
 const char *nn_node_name(const struct nn_node *node);
-const char *nn_node_op(const struct nn_node *node); /* "input", "parameter", "state" or the op */
+const char *nn_node_op(const struct nn_node *node);    /* "input", "parameter", "state" or the op */
 const char *nn_node_title(const struct nn_node *node); /* Keras' class name: "MaxPooling2D" */
 struct nn_shape nn_node_shape(const struct nn_node *node);
 int nn_node_inputs(const struct nn_node *node);
@@ -285,6 +286,7 @@ struct nn_plan_options {
     struct nn_node *loss;           /* set: training (gradients); NULL: inference */
     struct nn_node *const *outputs; /* nodes whose values must be readable after a forward run */
     int output_count;               /* 0 without a loss: the last node */
+    bool statistics;                /* for nn_measure; without a loss */
     bool input_gradients;           /* also keep gradients of nn_input nodes */
     bool no_fusion, no_sharing;     /* for tests: every op on its own, every buffer its own */
 };
@@ -309,6 +311,13 @@ size_t nn_plan_bytes(const struct nn_plan *plan); /* buffers + workspace, withou
  * batch, drops out, and updates running statistics. */
 enum nn_status nn_forward(struct nn_plan *plan, int images);
 enum nn_status nn_backward(struct nn_plan *plan);
+/* Runs forward of a plan compiled with `statistics`: batch norms normalise by the batch and take
+ * its statistics, running <- (1 - weight) running + weight batch; nothing drops out. Over batches
+ * of plain pictures, with weight = images / images so far, the running statistics become those the
+ * network meets when it predicts; the moving averages of training were taken from augmented,
+ * dropped-out, ever-changing values (Wu & Johnson, "Rethinking Batch in BatchNorm", 2021;
+ * Touvron et al., "Fixing the train-test resolution discrepancy", 2019). */
+enum nn_status nn_measure(struct nn_plan *plan, int images, float weight);
 /* What makes dropout differ from step to step. */
 void nn_plan_seed(struct nn_plan *plan, uint64_t seed, uint64_t step);
 
@@ -318,13 +327,13 @@ enum nn_optimizer_kind { NN_ADAM, NN_ADAMW, NN_SGD };
 
 struct nn_optimizer_options {
     enum nn_optimizer_kind kind;
-    float momentum;        /* SGD; Nesterov's with `nesterov` */
+    float momentum; /* SGD; Nesterov's with `nesterov` */
     bool nesterov;
-    float beta1, beta2;    /* Adam; 0: 0.9, 0.999 */
-    float epsilon;         /* Adam; 0: 1e-7 (Keras) */
-    float weight_decay;    /* AdamW, decoupled (Loshchilov & Hutter 2019); SGD: L2 */
-    float clip_norm;       /* > 0: the global L2 norm of all gradients is cut to this */
-    float clip_value;      /* > 0: each gradient is cut to +- this */
+    float beta1, beta2; /* Adam; 0: 0.9, 0.999 */
+    float epsilon;      /* Adam; 0: 1e-7 (Keras) */
+    float weight_decay; /* AdamW, decoupled (Loshchilov & Hutter 2019); SGD: L2 */
+    float clip_norm;    /* > 0: the global L2 norm of all gradients is cut to this */
+    float clip_value;   /* > 0: each gradient is cut to +- this */
 };
 struct nn_optimizer;
 
@@ -348,18 +357,19 @@ enum nn_schedule_kind {
 struct nn_schedule {
     enum nn_schedule_kind kind;
     double rate;
-    double decay;          /* NN_DECAY */
-    uint64_t steps;        /* NN_COSINE: length of the run */
-    uint64_t warmup;       /* any kind: rate grows linearly from 0 over this many steps */
-    uint64_t every;        /* NN_STEP */
-    double factor;         /* NN_STEP */
+    double decay;    /* NN_DECAY */
+    uint64_t steps;  /* NN_COSINE: length of the run */
+    uint64_t warmup; /* any kind: rate grows linearly from 0 over this many steps */
+    uint64_t every;  /* NN_STEP */
+    double factor;   /* NN_STEP */
 };
 double nn_schedule_at(const struct nn_schedule *schedule, uint64_t step);
 
 /* ---- models --------------------------------------------------------------------------------- */
 
-/* LivenessNet: input node "input" [N,height,width,channels], nodes "logits" and "softmax"
- * [N,classes]. 148,562 parameters at 32x32x3 and 2 classes. Returns the softmax node. */
+/* LivenessNet: input node "input" [N,height,width,channels], last node "softmax" [N,classes], whose
+ * input, "dense_1", holds the logits. 148,562 parameters at 32x32x3 and 2 classes. Returns the
+ * softmax node. */
 struct nn_node *nn_model_livenessnet(struct nn_graph *graph, int height, int width, int channels,
                                      int classes);
 
@@ -421,8 +431,14 @@ struct nn_json; /* a parsed value */
 enum nn_status nn_json_parse(struct nn_json **root, struct nn_context *context, const char *text,
                              size_t size, const char *name_for_errors);
 void nn_json_free(struct nn_json **root);
-enum nn_json_kind { NN_JSON_NULL, NN_JSON_BOOL, NN_JSON_NUMBER, NN_JSON_STRING, NN_JSON_ARRAY,
-                    NN_JSON_OBJECT };
+enum nn_json_kind {
+    NN_JSON_NULL,
+    NN_JSON_BOOL,
+    NN_JSON_NUMBER,
+    NN_JSON_STRING,
+    NN_JSON_ARRAY,
+    NN_JSON_OBJECT
+};
 /* All of these accept NULL and wrong kinds, and answer NULL, 0 or the fallback. */
 enum nn_json_kind nn_json_kind(const struct nn_json *value);
 int nn_json_count(const struct nn_json *value); /* members or items */
@@ -433,7 +449,7 @@ double nn_json_number(const struct nn_json *value, double fallback);
 bool nn_json_bool(const struct nn_json *value, bool fallback);
 const char *nn_json_string(const struct nn_json *value, const char *fallback);
 
-/* Text that grows; the first failed allocation sticks and nn_text_status reports it. */
+/* Text that grows; the first failed allocation sticks: check `failed` at the end. */
 struct nn_text {
     struct nn_context *context;
     char *data; /* NUL-terminated, or NULL while empty; free with nn_text_free */

@@ -20,10 +20,10 @@ struct nn_optimizer {
     struct nn_plan *plan;
     struct nn_optimizer_options options;
     uint64_t steps;
-    size_t count;          /* floats of parameters, padding included */
+    size_t count; /* floats of parameters, padding included */
     float *slots[2];
-    double *partial;       /* one sum of squares per chunk, for clip_norm */
-    struct nn_adam adam;   /* of the step under way */
+    double *partial;     /* one sum of squares per chunk, for clip_norm */
+    struct nn_adam adam; /* of the step under way */
     struct nn_sgd sgd;
 };
 
@@ -93,7 +93,8 @@ void nn_optimizer_free(struct nn_optimizer **freed)
     *freed = NULL;
 }
 
-/* ---- step ----------------------------------------------------------------------------------------- */
+/* ---- step
+ * ----------------------------------------------------------------------------------------- */
 
 static size_t chunk_size(const struct nn_optimizer *optimizer, int chunk)
 {
@@ -150,19 +151,26 @@ enum nn_status nn_optimizer_step(struct nn_optimizer *optimizer, float learning_
     double t = (double)++optimizer->steps;
     double correction = sqrt(1 - pow(options->beta2, t)) / (1 - pow(options->beta1, t));
     optimizer->adam = (struct nn_adam){
-        .rate = (float)(learning_rate * correction), .beta1 = options->beta1,
-        .beta2 = options->beta2, .epsilon = options->epsilon,
+        .rate = (float)(learning_rate * correction),
+        .beta1 = options->beta1,
+        .beta2 = options->beta2,
+        .epsilon = options->epsilon,
         .decay = options->kind == NN_ADAMW ? learning_rate * options->weight_decay : 0,
-        .scale = scale, .clip = options->clip_value};
-    optimizer->sgd = (struct nn_sgd){
-        .rate = learning_rate, .momentum = options->momentum, .decay = options->weight_decay,
-        .scale = scale, .clip = options->clip_value, .nesterov = options->nesterov};
+        .scale = scale,
+        .clip = options->clip_value};
+    optimizer->sgd = (struct nn_sgd){.rate = learning_rate,
+                                     .momentum = options->momentum,
+                                     .decay = options->weight_decay,
+                                     .scale = scale,
+                                     .clip = options->clip_value,
+                                     .nesterov = options->nesterov};
     nn_parallel(plan->context, chunks, update_chunk, optimizer);
     nn_parameters_changed(plan->graph);
     return NN_OK;
 }
 
-/* ---- state ------------------------------------------------------------------------------------------ */
+/* ---- state
+ * ------------------------------------------------------------------------------------------ */
 
 float *nn_optimizer_slot(struct nn_optimizer *optimizer, const struct nn_node *parameter, int slot)
 {

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-/* ---- select ------------------------------------------------------------------------------------ */
+/* ---- select ------------------------------------------------------------------------------------
+ */
 
 static enum nn_status check_options(struct nn_compiler *compiler)
 {
@@ -24,6 +25,9 @@ static enum nn_status check_options(struct nn_compiler *compiler)
         if (!options->outputs[i] || options->outputs[i]->graph != graph)
             return nn_fail(compiler->context, NN_ERROR_ARGUMENT,
                            "output %d is not a node of this graph", i);
+    if (options->loss && options->statistics)
+        return nn_fail(compiler->context, NN_ERROR_ARGUMENT,
+                       "a plan is for training (loss) or for nn_measure (statistics), not both");
     if (options->loss && options->loss->graph != graph)
         return nn_fail(compiler->context, NN_ERROR_ARGUMENT, "the loss is of another graph");
     for (int i = 0; i < graph->count; i++) {
@@ -67,7 +71,8 @@ static void select_nodes(struct nn_compiler *compiler)
     }
 }
 
-/* ---- bind --------------------------------------------------------------------------------------- */
+/* ---- bind ---------------------------------------------------------------------------------------
+ */
 
 static float *slot_memory(const struct nn_plan *plan, const struct nn_compiler *compiler, int slot)
 {
@@ -88,9 +93,13 @@ static void bind_step(struct nn_plan *plan, const struct nn_compiler *compiler,
                       struct nn_step *step, struct nn_node *node, int workspace)
 {
     const struct nn_mark *mark = &compiler->mark[node->index];
-    *step = (struct nn_step){.op = node->op, .node = node, .context = plan->context,
-                             .kernels = &plan->context->kernels, .run = &plan->run,
-                             .training = plan->training};
+    *step = (struct nn_step){.op = node->op,
+                             .node = node,
+                             .context = plan->context,
+                             .kernels = &plan->context->kernels,
+                             .run = &plan->run,
+                             .training = plan->training,
+                             .statistics = plan->statistics};
     for (int i = 0; i < node->inputs; i++)
         step->x[i] = value_memory(plan, compiler, node->input[i]);
     step->y = value_memory(plan, compiler, node);
@@ -121,8 +130,11 @@ static void bind_backward(struct nn_plan *plan, const struct nn_compiler *compil
         bool parameter = planned->sum_parameter;
         const struct nn_node *node = parameter ? plan->graph->nodes[planned->sum_into]
                                                : compiler->slots[planned->sum_into].node;
-        *step = (struct nn_step){.op = &SUM, .node = node, .context = plan->context,
-                                 .kernels = &plan->context->kernels, .run = &plan->run};
+        *step = (struct nn_step){.op = &SUM,
+                                 .node = node,
+                                 .context = plan->context,
+                                 .kernels = &plan->context->kernels,
+                                 .run = &plan->run};
         step->dx[0] = parameter ? plan->gradients + node->offset
                                 : slot_memory(plan, compiler, planned->sum_into);
         step->dy = slot_memory(plan, compiler, planned->sum_from);
@@ -155,12 +167,13 @@ static void bind(struct nn_plan *plan, struct nn_compiler *compiler)
             plan->gradient[i] = plan->gradients + node->offset;
         if (mark->gradient && node->kind == NN_KIND_INPUT)
             plan->gradient[i] = slot_memory(plan, compiler, mark->gradient_slot);
-        if (node->kind == NN_KIND_OP && mark->needed && node->op->prepare && !plan->training)
+        if (node->kind == NN_KIND_OP && mark->needed && node->op->prepare && !plan->training &&
+            !plan->statistics)
             bind_step(plan, compiler, &plan->prepare[plan->prepare_count++], node, NONE);
     }
     if (plan->training)
-        plan->loss_seed = slot_memory(
-            plan, compiler, compiler->mark[compiler->options->loss->index].gradient_slot);
+        plan->loss_seed = slot_memory(plan, compiler,
+                                      compiler->mark[compiler->options->loss->index].gradient_slot);
 }
 
 static enum nn_status allocate(struct nn_plan *plan, struct nn_compiler *compiler)
@@ -182,7 +195,8 @@ static enum nn_status allocate(struct nn_plan *plan, struct nn_compiler *compile
     return complete ? NN_OK : NN_ERROR_MEMORY;
 }
 
-/* ---- compile ------------------------------------------------------------------------------------- */
+/* ---- compile
+ * ------------------------------------------------------------------------------------- */
 
 static enum nn_status run_passes(struct nn_compiler *compiler)
 {
@@ -210,6 +224,7 @@ static enum nn_status make_plan(struct nn_plan **made, struct nn_compiler *compi
     plan->graph = compiler->graph;
     plan->batch = compiler->options->batch;
     plan->training = compiler->training;
+    plan->statistics = compiler->statistics;
     plan->node_count = compiler->graph->count;
     enum nn_status status = allocate(plan, compiler);
     if (status) return status;
@@ -226,8 +241,11 @@ enum nn_status nn_compile(struct nn_plan **plan, struct nn_graph *graph,
     *plan = NULL;
     enum nn_status status = nn_graph_seal(graph);
     if (status) return status;
-    struct nn_compiler compiler = {.context = graph->context, .graph = graph, .options = options,
-                                   .training = options->loss != NULL};
+    struct nn_compiler compiler = {.context = graph->context,
+                                   .graph = graph,
+                                   .options = options,
+                                   .training = options->loss != NULL,
+                                   .statistics = options->statistics};
     status = check_options(&compiler);
     if (!status) status = run_passes(&compiler);
     if (!status) status = make_plan(plan, &compiler);

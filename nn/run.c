@@ -12,23 +12,39 @@ void nn_plan_seed(struct nn_plan *plan, uint64_t seed, uint64_t step)
 static void prepare(struct nn_plan *plan)
 {
     if (plan->prepared == plan->graph->version + 1) return;
-    for (int t = 0; t < plan->prepare_count; t++)
-        plan->prepare[t].op->prepare(&plan->prepare[t]);
+    for (int t = 0; t < plan->prepare_count; t++) plan->prepare[t].op->prepare(&plan->prepare[t]);
     plan->prepared = plan->graph->version + 1;
 }
 
-enum nn_status nn_forward(struct nn_plan *plan, int images)
+static enum nn_status run_forward(struct nn_plan *plan, int images)
 {
     if (images < 1 || images > plan->batch)
         return nn_fail(plan->context, NN_ERROR_ARGUMENT,
                        "this plan runs 1 to %d images at once, not %d", plan->batch, images);
     plan->run.images = images;
     prepare(plan);
-    for (int t = 0; t < plan->forward_count; t++)
-        plan->forward[t].op->forward(&plan->forward[t]);
-    if (plan->training) nn_parameters_changed(plan->graph); /* running statistics */
+    for (int t = 0; t < plan->forward_count; t++) plan->forward[t].op->forward(&plan->forward[t]);
+    /* Running statistics have moved. */
+    if (plan->training || plan->statistics) nn_parameters_changed(plan->graph);
     plan->forward_done = true;
     return NN_OK;
+}
+
+enum nn_status nn_forward(struct nn_plan *plan, int images)
+{
+    if (plan->statistics)
+        return nn_fail(plan->context, NN_ERROR_ARGUMENT,
+                       "a plan compiled with statistics is run by nn_measure");
+    return run_forward(plan, images);
+}
+
+enum nn_status nn_measure(struct nn_plan *plan, int images, float weight)
+{
+    if (!plan->statistics || !(weight >= 0.0f && weight <= 1.0f))
+        return nn_fail(plan->context, NN_ERROR_ARGUMENT,
+                       "nn_measure takes a plan compiled with statistics, and a weight in [0, 1]");
+    plan->run.weight = weight;
+    return run_forward(plan, images);
 }
 
 enum nn_status nn_backward(struct nn_plan *plan)
@@ -43,7 +59,8 @@ enum nn_status nn_backward(struct nn_plan *plan)
     return NN_OK;
 }
 
-/* ---- for ops: a range of elements over the pool ------------------------------------------------- */
+/* ---- for ops: a range of elements over the pool -------------------------------------------------
+ */
 
 struct ranges {
     const struct nn_step *step;

@@ -8,8 +8,10 @@ static double base_rate(const struct nn_schedule *schedule, uint64_t step)
     const double pi = 3.14159265358979323846;
     double t = (double)step;
     switch (schedule->kind) {
-    case NN_CONSTANT: break;
-    case NN_DECAY: return schedule->rate / (1 + schedule->decay * t);
+    case NN_CONSTANT:
+        break;
+    case NN_DECAY:
+        return schedule->rate / (1 + schedule->decay * t);
     case NN_COSINE:
         if (schedule->steps == 0 || step >= schedule->steps) return 0;
         return schedule->rate * (1 + cos(pi * t / (double)schedule->steps)) / 2;

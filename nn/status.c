@@ -63,7 +63,8 @@ enum nn_status nn_open(struct nn_context **context, const struct nn_options *opt
     static const struct nn_options defaults;
     if (!options) options = &defaults;
     *context = NULL;
-    struct nn_allocator allocator = options->allocator ? *options->allocator : nn_system_allocator();
+    struct nn_allocator allocator =
+        options->allocator ? *options->allocator : nn_system_allocator();
     struct nn_context *made = allocator.allocate(allocator.user, sizeof *made);
     if (!made) return NN_ERROR_MEMORY;
     memset(made, 0, sizeof *made);

@@ -41,22 +41,22 @@ struct member {
 };
 
 struct nn_pool {
-    int threads;             /* with the caller, who is thread 0 */
+    int threads; /* with the caller, who is thread 0 */
     int spins;
     /* The job. Read by threads that may be late, hence atomic. */
     int count;
     nn_task *task;
     void *argument;
-    uint32_t job;            /* atomic: its number; raised last, when all else is in place */
-    int left;                /* atomic: tasks that have not ended */
-    int sleeping;            /* atomic: members that wait for `wake` */
-    int waiting;             /* atomic: the caller waits for `done` */
-    int quit;                /* atomic */
+    uint32_t job; /* atomic: its number; raised last, when all else is in place */
+    int left;     /* atomic: tasks that have not ended */
+    int sleeping; /* atomic: members that wait for `wake` */
+    int waiting;  /* atomic: the caller waits for `done` */
+    int quit;     /* atomic */
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
     int started;
-    struct share *shares;    /* [threads] */
-    struct member *members;  /* [threads - 1] */
+    struct share *shares;   /* [threads] */
+    struct member *members; /* [threads - 1] */
 };
 
 static void pause_cpu(void)
@@ -79,7 +79,8 @@ int nn_online_cores(void)
     return cores > 0 ? (int)cores : 1;
 }
 
-/* ---- taking tasks ------------------------------------------------------------------------------- */
+/* ---- taking tasks -------------------------------------------------------------------------------
+ */
 
 static int share_start(int count, int thread, int threads)
 {
@@ -122,7 +123,8 @@ static void work(struct nn_pool *pool, uint32_t job, int thread)
     pthread_mutex_unlock(&pool->mutex);
 }
 
-/* ---- members -------------------------------------------------------------------------------------- */
+/* ---- members
+ * -------------------------------------------------------------------------------------- */
 
 /* Returns the number of a job that is not `seen`. */
 static uint32_t await_job(struct nn_pool *pool, uint32_t seen)
@@ -153,7 +155,8 @@ static void *member_main(void *argument)
     }
 }
 
-/* ---- the caller -------------------------------------------------------------------------------------- */
+/* ---- the caller
+ * -------------------------------------------------------------------------------------- */
 
 static void announce(struct nn_pool *pool, uint32_t job)
 {

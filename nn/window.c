@@ -22,8 +22,7 @@ bool nn_window_make(struct nn_window *window, const struct nn_window_request *re
     int dilation = request->dilation ? request->dilation : 1;
     if (in < 1 || in > LIMIT || kernel < 1 || kernel > LIMIT || stride < 1 || stride > LIMIT ||
         dilation < 1 || dilation > LIMIT || request->before < 0 || request->before > LIMIT ||
-        request->after < 0 || request->after > LIMIT ||
-        (int64_t)(kernel - 1) * dilation >= LIMIT)
+        request->after < 0 || request->after > LIMIT || (int64_t)(kernel - 1) * dilation >= LIMIT)
         return false;
 
     int span = (kernel - 1) * dilation + 1;

@@ -23,7 +23,8 @@
 enum { VERSION = 1, MOST_NODES = 10000 };
 static const char KEY[] = "architecture";
 
-/* ---- which nodes: the network, without the loss that was built onto it ------------------------ */
+/* ---- which nodes: the network, without the loss that was built onto it ------------------------
+ */
 
 static void mark_network(bool *wanted, const struct nn_graph *graph)
 {
@@ -42,7 +43,8 @@ static void mark_network(bool *wanted, const struct nn_graph *graph)
     }
 }
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing
+ * ------------------------------------------------------------------------------------- */
 
 static void write_shape(struct nn_text *text, const struct nn_shape *shape)
 {
@@ -54,10 +56,18 @@ static void write_shape(struct nn_text *text, const struct nn_shape *shape)
 static void write_field(struct nn_text *text, const struct nn_field *field, const char *at)
 {
     switch (field->type) {
-    case NN_FIELD_INT: nn_text_printf(text, "%d", *(const int *)(const void *)at); break;
-    case NN_FIELD_FLOAT: nn_text_printf(text, "%.9g", (double)*(const float *)(const void *)at); break;
-    case NN_FIELD_BOOL: nn_text_printf(text, *(const bool *)at ? "true" : "false"); break;
-    case NN_FIELD_SHAPE: write_shape(text, (const struct nn_shape *)(const void *)at); break;
+    case NN_FIELD_INT:
+        nn_text_printf(text, "%d", *(const int *)(const void *)at);
+        break;
+    case NN_FIELD_FLOAT:
+        nn_text_printf(text, "%.9g", (double)*(const float *)(const void *)at);
+        break;
+    case NN_FIELD_BOOL:
+        nn_text_printf(text, *(const bool *)at ? "true" : "false");
+        break;
+    case NN_FIELD_SHAPE:
+        write_shape(text, (const struct nn_shape *)(const void *)at);
+        break;
     case NN_FIELD_FLOATS: {
         const struct nn_floats *floats = (const struct nn_floats *)(const void *)at;
         nn_text_printf(text, "[");
@@ -131,7 +141,8 @@ enum nn_status nn_graph_save(struct nn_graph *graph, struct nn_archive *archive)
     return status;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------- */
+/* ---- reading
+ * -------------------------------------------------------------------------------------- */
 
 static bool read_int(int *value, const struct nn_json *json)
 {
@@ -167,15 +178,18 @@ static bool read_field(char *at, const struct nn_field *field, struct nn_graph *
                        const struct nn_json *json)
 {
     switch (field->type) {
-    case NN_FIELD_INT: return read_int((int *)(void *)at, json);
+    case NN_FIELD_INT:
+        return read_int((int *)(void *)at, json);
     case NN_FIELD_FLOAT:
         *(float *)(void *)at = (float)nn_json_number(json, NAN);
         return nn_json_kind(json) == NN_JSON_NUMBER;
     case NN_FIELD_BOOL:
         *(bool *)at = nn_json_bool(json, false);
         return nn_json_kind(json) == NN_JSON_BOOL;
-    case NN_FIELD_SHAPE: return read_shape((struct nn_shape *)(void *)at, json);
-    case NN_FIELD_FLOATS: return read_floats((struct nn_floats *)(void *)at, graph, json);
+    case NN_FIELD_SHAPE:
+        return read_shape((struct nn_shape *)(void *)at, json);
+    case NN_FIELD_FLOATS:
+        return read_floats((struct nn_floats *)(void *)at, graph, json);
     }
     return false;
 }
@@ -247,9 +261,12 @@ static void read_node(struct nn_graph *graph, const struct nn_json *json)
         nn_graph_fail(graph, NN_ERROR_FORMAT, "node '%s': its shape or initializer is bad", name);
         return;
     }
-    if (input) nn_input(graph, name, shape);
-    else if (parameter) nn_parameter(graph, name, shape, (enum nn_initializer)initializer);
-    else nn_state(graph, name, shape, (enum nn_initializer)initializer);
+    if (input)
+        nn_input(graph, name, shape);
+    else if (parameter)
+        nn_parameter(graph, name, shape, (enum nn_initializer)initializer);
+    else
+        nn_state(graph, name, shape, (enum nn_initializer)initializer);
 }
 
 static enum nn_status read_nodes(struct nn_graph *graph, const struct nn_json *root)
@@ -275,8 +292,7 @@ static enum nn_status read_values(struct nn_graph *graph, const struct nn_archiv
         if (node->kind != NN_KIND_PARAMETER && node->kind != NN_KIND_STATE) continue;
         const struct nn_archive_tensor *tensor = nn_archive_get(archive, node->name);
         bool fits = tensor && tensor->type == NN_F32 && tensor->rank == node->shape.rank;
-        for (int j = 0; fits && j < tensor->rank; j++)
-            fits = tensor->dim[j] == node->shape.dim[j];
+        for (int j = 0; fits && j < tensor->rank; j++) fits = tensor->dim[j] == node->shape.dim[j];
         char text[64];
         if (!fits)
             return nn_graph_fail(graph, NN_ERROR_FORMAT,
@@ -284,8 +300,10 @@ static enum nn_status read_values(struct nn_graph *graph, const struct nn_archiv
                                  node->name, nn_shape_text(text, node->shape),
                                  tensor ? "another" : "none");
         float *values = nn_values(node);
-        if (values) memcpy(values, tensor->data, tensor->bytes);
-        else status = NN_ERROR_MEMORY;
+        if (values)
+            memcpy(values, tensor->data, tensor->bytes);
+        else
+            status = NN_ERROR_MEMORY;
     }
     nn_parameters_changed(graph);
     return status;
@@ -313,7 +331,8 @@ enum nn_status nn_graph_load(struct nn_graph **loaded, struct nn_context *contex
     return status;
 }
 
-/* ---- identity of weights ---------------------------------------------------------------------------- */
+/* ---- identity of weights
+ * ---------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {

@@ -276,7 +276,8 @@ static void conv_gradient(float *dw, const float *x, const float *dy,
                        filters - filter);
 }
 
-/* ---- transpose ------------------------------------------------------------------------------------- */
+/* ---- transpose
+ * ------------------------------------------------------------------------------------- */
 
 static void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,
                       int rows, int columns)

@@ -35,7 +35,7 @@ static bool has_avx512(void)
 
 #define LEVEL(name, test)                                                                          \
     {                                                                                              \
-        #name, test,                                                                               \
+#name, test,                                                                               \
         {                                                                                          \
             nn_conv_##name, nn_elementwise_##name, nn_channel_##name, nn_window_##name,            \
                 nn_dropout_##name, nn_optimizer_##name                                             \

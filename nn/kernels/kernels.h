@@ -39,17 +39,17 @@ struct nn_conv_row {
 
 /* The same for the gradient of the weights: `rows` rows of pixels at once. */
 struct nn_conv_gradient {
-    struct nn_conv_row row;   /* y_stride is dy's */
+    struct nn_conv_row row; /* y_stride is dy's */
     int rows;
-    ptrdiff_t x_row, dy_row;  /* floats from one row to the next */
+    ptrdiff_t x_row, dy_row; /* floats from one row to the next */
 };
 
 struct nn_adam {
-    float rate;               /* with both bias corrections in it */
+    float rate; /* with both bias corrections in it */
     float beta1, beta2;
-    float epsilon;            /* scaled like rate */
-    float decay;              /* w loses decay * w (AdamW: learning rate * weight decay) */
-    float scale, clip;        /* gradients are multiplied by scale, then cut to +-clip (0: not) */
+    float epsilon;     /* scaled like rate */
+    float decay;       /* w loses decay * w (AdamW: learning rate * weight decay) */
+    float scale, clip; /* gradients are multiplied by scale, then cut to +-clip (0: not) */
 };
 
 struct nn_sgd {
@@ -71,8 +71,8 @@ struct nn_dropout_draw {
                  const struct nn_epilogue *epilogue))                                              \
     /* dw[(t*length+j)*w_stride + k] += sum_rows sum_p x[r*x_row + p*step + tap[t] + j]            \
      *                                  * dy[r*dy_row + p*y_stride + k] */                         \
-    X(conv_gradient, (float *dw, const float *x, const float *dy,                                  \
-                      const struct nn_conv_gradient *gradient))                                    \
+    X(conv_gradient,                                                                               \
+      (float *dw, const float *x, const float *dy, const struct nn_conv_gradient *gradient))       \
     /* to[c*to_stride + r] = from[r*from_stride + c] for rows x columns */                         \
     X(transpose, (float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,        \
                   int rows, int columns))                                                          \
@@ -81,10 +81,10 @@ struct nn_dropout_draw {
     /* dx = y > 0 ? dy : 0; dx may be dy. */                                                       \
     X(relu_backward, (float *dx, const float *y, const float *dy, size_t count))                   \
     X(leaky_relu, (float *y, const float *x, float slope, size_t count))                           \
-    X(leaky_relu_backward, (float *dx, const float *x, const float *dy, float slope,               \
-                            size_t count))                                                         \
-    X(add, (float *y, const float *a, const float *b, size_t count))  /* y may be a or b */        \
-    X(mul, (float *y, const float *a, const float *b, size_t count))  /* y may be a or b */        \
+    X(leaky_relu_backward,                                                                         \
+      (float *dx, const float *x, const float *dy, float slope, size_t count))                     \
+    X(add, (float *y, const float *a, const float *b, size_t count))   /* y may be a or b */       \
+    X(mul, (float *y, const float *a, const float *b, size_t count))   /* y may be a or b */       \
     X(multiply_add, (float *y, const float *a, float b, size_t count)) /* y += a * b */            \
     /* Per channel over rows of `channels` floats; y may be x. */                                  \
     X(scale_shift, (float *y, const float *x, const float *scale, const float *shift, size_t rows, \
@@ -92,8 +92,8 @@ struct nn_dropout_draw {
     /* sum[c] = sum over rows of x[c] */                                                           \
     X(channel_sum, (float *sum, const float *x, size_t rows, int channels))                        \
     /* sum[c] = sum over rows of (x[c] - mean[c])^2 */                                             \
-    X(channel_square_sum, (float *sum, const float *x, const float *mean, size_t rows,             \
-                           int channels))                                                          \
+    X(channel_square_sum,                                                                          \
+      (float *sum, const float *x, const float *mean, size_t rows, int channels))                  \
     /* sum[c] = sum of dy[c], product[c] = sum of dy[c] * (x[c] - mean[c]); mean may be NULL */    \
     X(channel_products, (float *sum, float *product, const float *dy, const float *x,              \
                          const float *mean, size_t rows, int channels))                            \
@@ -104,16 +104,17 @@ struct nn_dropout_draw {
      * which may be NULL. */                                                                       \
     X(max_window, (float *y, float *which, const float *const *x, int taps, int channels))         \
     /* dx[t][c] += which[c] == t ? dy[c] : 0 */                                                    \
-    X(max_window_backward, (float *const *dx, const float *which, const float *dy, int taps,       \
-                            int channels))                                                         \
+    X(max_window_backward,                                                                         \
+      (float *const *dx, const float *which, const float *dy, int taps, int channels))             \
     /* y = kept ? x * scale : 0. Element i of the stream is kept when the 16-bit number i % 8 of   \
      * philox(key, i / 8, stream) is >= threshold; x[0] is element `first`. y may be x. */         \
     X(dropout, (float *y, const float *x, size_t count, const struct nn_dropout_draw *draw))       \
     /* m, v, w in place: m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2;                             \
      * w <- w - decay w - rate m / (sqrt(v) + epsilon) */                                          \
-    X(adam, (float *w, float *m, float *v, const float *g, const struct nn_adam *adam,             \
-             size_t count))                                                                        \
-    /* v <- momentum v + (g + decay w); w <- w - rate * (nesterov ? g + decay w + momentum v : v) */\
+    X(adam,                                                                                        \
+      (float *w, float *m, float *v, const float *g, const struct nn_adam *adam, size_t count))    \
+    /* v <- momentum v + (g + decay w); w <- w - rate * (nesterov ? g + decay w + momentum v : v)  \
+     */                                                                                            \
     X(sgd, (float *w, float *v, const float *g, const struct nn_sgd *sgd, size_t count))           \
     /* *sum = sum of x^2, in double */                                                             \
     X(square_sum, (double *sum, const float *x, size_t count))

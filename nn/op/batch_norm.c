@@ -49,6 +49,12 @@ static enum nn_status infer(struct nn_node *node)
                                  "batch_norm '%s': %s must have shape (%d), not %s", node->name,
                                  names[i], x.dim[x.rank - 1], nn_shape_text(text, shape));
     }
+    for (int i = GAMMA; i < MEAN; i++)
+        if (node->input[i]->kind != NN_KIND_PARAMETER && node->input[i]->kind != NN_KIND_STATE)
+            return nn_graph_fail(node->graph, NN_ERROR_ARGUMENT,
+                                 "batch_norm '%s': %s must be a parameter or a state: inference "
+                                 "turns it into a constant",
+                                 node->name, names[i]);
     for (int i = MEAN; i < INPUTS; i++)
         if (node->input[i]->kind != NN_KIND_STATE)
             return nn_graph_fail(node->graph, NN_ERROR_ARGUMENT,
@@ -57,7 +63,8 @@ static enum nn_status infer(struct nn_node *node)
     return NN_OK;
 }
 
-/* ---- chunks of rows ------------------------------------------------------------------------------ */
+/* ---- chunks of rows
+ * ------------------------------------------------------------------------------ */
 
 static size_t chunk_rows(const struct nn_node *node)
 {
@@ -72,8 +79,8 @@ static int chunk_count(const struct nn_node *node, int images)
 }
 
 struct chunk {
-    size_t first, rows;  /* rows of x */
-    size_t offset;       /* floats before it */
+    size_t first, rows;   /* rows of x */
+    size_t offset;        /* floats before it */
     float *sum, *product; /* its places in the workspace, [C] each */
 };
 
@@ -102,7 +109,8 @@ static size_t saved(const struct nn_node *node, int batch, bool training)
     return 2 * (size_t)nn_channels(node) * sizeof(float);
 }
 
-/* ---- forward --------------------------------------------------------------------------------------- */
+/* ---- forward
+ * --------------------------------------------------------------------------------------- */
 
 static void measure_chunk(void *argument, int index, int thread)
 {
@@ -116,6 +124,12 @@ static void measure_chunk(void *argument, int index, int thread)
     step->kernels->channel_square_sum(chunk.product, x, chunk.sum, chunk.rows, channels);
 }
 
+/* Normalise by the batch, or by the running statistics? */
+static bool by_batch(const struct nn_step *step)
+{
+    return step->training || step->statistics;
+}
+
 /* Joins the chunks: mean, 1 / deviation into `saved`, running statistics into the states. */
 static void join_measures(const struct nn_step *step, int chunks)
 {
@@ -125,6 +139,8 @@ static void join_measures(const struct nn_step *step, int chunks)
     float *mean = step->saved, *deviation = mean + channels;
     float *running_mean = nn_values(step->node->input[MEAN]);
     float *running_variance = nn_values(step->node->input[VARIANCE]);
+    float moved = step->statistics ? step->run->weight : 1.0f - a->momentum;
+    float kept = step->statistics ? 1.0f - step->run->weight : a->momentum;
     for (int c = 0; c < channels; c++) {
         double total = 0, squares = 0;
         for (int i = 0; i < chunks; i++) {
@@ -140,9 +156,8 @@ static void join_measures(const struct nn_step *step, int chunks)
         double variance = squares / n;
         mean[c] = (float)center;
         deviation[c] = (float)(1.0 / sqrt(variance + (double)a->epsilon));
-        running_mean[c] = a->momentum * running_mean[c] + (1.0f - a->momentum) * (float)center;
-        running_variance[c] =
-            a->momentum * running_variance[c] + (1.0f - a->momentum) * (float)variance;
+        running_mean[c] = kept * running_mean[c] + moved * (float)center;
+        running_variance[c] = kept * running_variance[c] + moved * (float)variance;
     }
 }
 
@@ -158,7 +173,7 @@ static void normalize_chunk(void *argument, int index, int thread)
     const struct nn_step *step = argument;
     struct chunk chunk = chunk_at(step, index);
     int channels = nn_channels(step->node);
-    const float *scale = step->training ? coefficients(step) : step->saved;
+    const float *scale = by_batch(step) ? coefficients(step) : step->saved;
     (void)thread;
     step->kernels->scale_shift(step->y + chunk.offset, step->x[X] + chunk.offset, scale,
                                scale + channels, chunk.rows, channels);
@@ -167,7 +182,7 @@ static void normalize_chunk(void *argument, int index, int thread)
 static void forward(struct nn_step *step)
 {
     int channels = nn_channels(step->node), chunks = chunk_count(step->node, step->run->images);
-    if (step->training) {
+    if (by_batch(step)) {
         nn_parallel(step->context, chunks, measure_chunk, step);
         join_measures(step, chunks);
         const float *mean = step->saved, *deviation = mean + channels;
@@ -193,7 +208,8 @@ static void prepare(struct nn_step *step)
     }
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------- */
+/* ---- backward
+ * ---------------------------------------------------------------------------------------- */
 
 static void sum_chunk(void *argument, int index, int thread)
 {
@@ -250,14 +266,24 @@ static void backward(struct nn_step *step)
 }
 
 const struct nn_op nn_op_batch_norm = {
-    .name = "batch_norm", .title = "BatchNormalization", .stem = "batch_normalization",
-    .inputs_min = INPUTS, .inputs_max = INPUTS,
-    .attributes_size = sizeof(struct attributes), .fields = FIELDS,
+    .name = "batch_norm",
+    .title = "BatchNormalization",
+    .stem = "batch_normalization",
+    .inputs_min = INPUTS,
+    .inputs_max = INPUTS,
+    .attributes_size = sizeof(struct attributes),
+    .fields = FIELDS,
     .bwd_reads = NN_READS_X(X) | NN_READS_X(GAMMA),
-    .inplace = true, .inplace_backward = true, .masks_relu = true,
+    .inplace = true,
+    .inplace_backward = true,
+    .masks_relu = true,
     .affine_at_inference = true,
-    .infer = infer, .saved = saved, .workspace = workspace, .prepare = prepare,
-    .forward = forward, .backward = backward,
+    .infer = infer,
+    .saved = saved,
+    .workspace = workspace,
+    .prepare = prepare,
+    .forward = forward,
+    .backward = backward,
 };
 
 struct nn_node *nn_batch_norm(struct nn_node *x, struct nn_node *gamma, struct nn_node *beta,

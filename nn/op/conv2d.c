@@ -1,5 +1,6 @@
 /*
- * conv2d.c — y[n,p,q,k] = b[k] + sum_{r,s,c} x[n, p sh + r dh - top, q sw + s dw - left, c] w[r,s,c,k]
+ * conv2d.c — y[n,p,q,k] = b[k] + sum_{r,s,c} x[n, p sh + r dh - top, q sw + s dw - left, c]
+ * w[r,s,c,k]
  *
  * x [N,H,W,C], w [R,S,C/groups,K], b [K], y [N,P,Q,K]; zeros outside the picture.
  *
@@ -46,15 +47,15 @@ static const struct nn_field FIELDS[] = {
 
 /* A convolution of one group as the kernels see it: forward, or dx from dy. */
 struct pass {
-    int height, width;         /* of the source picture */
-    int spread_h, spread_w;    /* source pixels lie this far apart in the padded copy, else 1 */
-    int before_h, before_w;    /* rows, columns of zeros before the picture; negative: cut off */
+    int height, width;      /* of the source picture */
+    int spread_h, spread_w; /* source pixels lie this far apart in the padded copy, else 1 */
+    int before_h, before_w; /* rows, columns of zeros before the picture; negative: cut off */
     int from_channels, from_group, to_channels, to_group; /* in all, and per group */
     int out_height, out_width;
     int stride_h, stride_w;
-    int copy_width;            /* columns of the padded copy */
-    int window_rows;           /* rows of the copy that one output row sees */
-    int band;                  /* output rows per copy */
+    int copy_width;  /* columns of the padded copy */
+    int window_rows; /* rows of the copy that one output row sees */
+    int band;        /* output rows per copy */
     int taps, length;
     ptrdiff_t *tap;
 };
@@ -64,7 +65,8 @@ struct geometry {
     int kernel_h, kernel_w, groups;
 };
 
-/* ---- geometry ----------------------------------------------------------------------------------- */
+/* ---- geometry -----------------------------------------------------------------------------------
+ */
 
 /* Fills what follows from the rest; false when sizes leave the range of int. */
 static bool complete_pass(struct pass *pass, const struct attributes *a, struct nn_graph *graph,
@@ -105,19 +107,34 @@ static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, st
     g->kernel_h = kernel.dim[0];
     g->kernel_w = kernel.dim[1];
     g->groups = a->groups;
-    g->forward = (struct pass){
-        .height = h.in, .width = w.in, .spread_h = 1, .spread_w = 1,
-        .before_h = h.before, .before_w = w.before,
-        .from_channels = channels, .from_group = channels / a->groups,
-        .to_channels = filters, .to_group = filters / a->groups,
-        .out_height = h.out, .out_width = w.out, .stride_h = h.stride, .stride_w = w.stride};
-    g->backward = (struct pass){
-        .height = h.out, .width = w.out, .spread_h = h.stride, .spread_w = w.stride,
-        .before_h = (h.kernel - 1) * h.dilation - h.before,
-        .before_w = (w.kernel - 1) * w.dilation - w.before,
-        .from_channels = filters, .from_group = filters / a->groups,
-        .to_channels = channels, .to_group = channels / a->groups,
-        .out_height = h.in, .out_width = w.in, .stride_h = 1, .stride_w = 1};
+    g->forward = (struct pass){.height = h.in,
+                               .width = w.in,
+                               .spread_h = 1,
+                               .spread_w = 1,
+                               .before_h = h.before,
+                               .before_w = w.before,
+                               .from_channels = channels,
+                               .from_group = channels / a->groups,
+                               .to_channels = filters,
+                               .to_group = filters / a->groups,
+                               .out_height = h.out,
+                               .out_width = w.out,
+                               .stride_h = h.stride,
+                               .stride_w = w.stride};
+    g->backward = (struct pass){.height = h.out,
+                                .width = w.out,
+                                .spread_h = h.stride,
+                                .spread_w = w.stride,
+                                .before_h = (h.kernel - 1) * h.dilation - h.before,
+                                .before_w = (w.kernel - 1) * w.dilation - w.before,
+                                .from_channels = filters,
+                                .from_group = filters / a->groups,
+                                .to_channels = channels,
+                                .to_group = channels / a->groups,
+                                .out_height = h.in,
+                                .out_width = w.in,
+                                .stride_h = 1,
+                                .stride_w = 1};
     a->geometry = g;
     if (complete_pass(&g->forward, a, node->graph, g->kernel_h, g->kernel_w) &&
         complete_pass(&g->backward, a, node->graph, g->kernel_h, g->kernel_w))
@@ -163,12 +180,12 @@ static enum nn_status infer(struct nn_node *node)
     enum nn_padding padding = (enum nn_padding)a->padding;
     bool known = padding == NN_SAME || padding == NN_VALID || padding == NN_EXPLICIT;
     if (!known ||
-        !nn_window_make(&rows, &(struct nn_window_request){
-                                   x.dim[1], w.dim[0], a->stride_h, a->dilation_h, padding,
-                                   a->pad_top, a->pad_bottom, false}) ||
-        !nn_window_make(&columns, &(struct nn_window_request){
-                                      x.dim[2], w.dim[1], a->stride_w, a->dilation_w, padding,
-                                      a->pad_left, a->pad_right, false})) {
+        !nn_window_make(&rows,
+                        &(struct nn_window_request){x.dim[1], w.dim[0], a->stride_h, a->dilation_h,
+                                                    padding, a->pad_top, a->pad_bottom, false}) ||
+        !nn_window_make(&columns,
+                        &(struct nn_window_request){x.dim[2], w.dim[1], a->stride_w, a->dilation_w,
+                                                    padding, a->pad_left, a->pad_right, false})) {
         char text[64];
         return nn_graph_fail(node->graph, NN_ERROR_SHAPE,
                              "conv2d '%s': a %d x %d kernel with stride %d x %d and dilation "
@@ -185,7 +202,8 @@ static const struct geometry *geometry_of(const struct nn_node *node)
     return ((const struct attributes *)node->attributes)->geometry;
 }
 
-/* ---- the padded copy ------------------------------------------------------------------------------ */
+/* ---- the padded copy
+ * ------------------------------------------------------------------------------ */
 
 /* Source index of position `at` of the spread, padded axis; -1 where zeros are. */
 static int source_index(int at, int before, int spread, int size)
@@ -202,9 +220,10 @@ static void copy_row(float *to, const struct pass *pass, const float *from)
         int inside = pass->copy_width - pass->before_w;
         if (inside > pass->width) inside = pass->width;
         if (inside < 0) inside = 0;
-        size_t left = (size_t)(pass->copy_width - inside < pass->before_w
-                                   ? pass->copy_width - inside
-                                   : pass->before_w) * pixel;
+        size_t left =
+            (size_t)(pass->copy_width - inside < pass->before_w ? pass->copy_width - inside
+                                                                : pass->before_w) *
+            pixel;
         size_t middle = (size_t)inside * pixel;
         memset(to, 0, left * sizeof *to);
         memcpy(to + left, from, middle * sizeof *to);
@@ -214,8 +233,10 @@ static void copy_row(float *to, const struct pass *pass, const float *from)
     }
     for (int q = 0; q < pass->copy_width; q++, to += pixel) {
         int w = source_index(q, pass->before_w, pass->spread_w, pass->width);
-        if (w < 0) memset(to, 0, pixel * sizeof *to);
-        else memcpy(to, from + (size_t)w * (size_t)pass->from_channels, pixel * sizeof *to);
+        if (w < 0)
+            memset(to, 0, pixel * sizeof *to);
+        else
+            memcpy(to, from + (size_t)w * (size_t)pass->from_channels, pixel * sizeof *to);
     }
 }
 
@@ -225,8 +246,8 @@ static void copy_band(float *to, const struct pass *pass, const float *image, in
     int rows = (band - 1) * pass->stride_h + pass->window_rows;
     size_t row_floats = (size_t)pass->copy_width * (size_t)pass->from_group;
     for (int i = 0; i < rows; i++, to += row_floats) {
-        int h = source_index(first * pass->stride_h + i, pass->before_h, pass->spread_h,
-                             pass->height);
+        int h =
+            source_index(first * pass->stride_h + i, pass->before_h, pass->spread_h, pass->height);
         if (h < 0)
             memset(to, 0, row_floats * sizeof *to);
         else
@@ -249,20 +270,25 @@ static int band_count(const struct pass *pass)
 
 static struct nn_conv_row row_of(const struct pass *pass, int w_stride)
 {
-    return (struct nn_conv_row){.pixels = pass->out_width, .filters = pass->to_group,
-                                .taps = pass->taps, .length = pass->length, .tap = pass->tap,
+    return (struct nn_conv_row){.pixels = pass->out_width,
+                                .filters = pass->to_group,
+                                .taps = pass->taps,
+                                .length = pass->length,
+                                .tap = pass->tap,
                                 .step = (ptrdiff_t)pass->stride_w * pass->from_group,
-                                .w_stride = w_stride, .y_stride = pass->to_channels};
+                                .w_stride = w_stride,
+                                .y_stride = pass->to_channels};
 }
 
-/* ---- forward and dx: one job ----------------------------------------------------------------------- */
+/* ---- forward and dx: one job
+ * ----------------------------------------------------------------------- */
 
 struct job {
     const struct nn_step *step;
     const struct pass *pass;
     const float *from, *weights;
-    float *to, *scratch;       /* scratch: one per thread */
-    ptrdiff_t group_stride;    /* floats from a group's weights to the next's */
+    float *to, *scratch;    /* scratch: one per thread */
+    ptrdiff_t group_stride; /* floats from a group's weights to the next's */
     int w_stride;
     struct nn_epilogue epilogue;
 };
@@ -288,10 +314,10 @@ static void run_band(void *argument, int index, int thread)
         if (epilogue.scale) epilogue.scale += at, epilogue.shift += at;
         copy_band(scratch, pass, from + g * pass->from_group, first, band);
         for (int p = 0; p < band; p++)
-            job->step->kernels->conv_row(
-                to + (size_t)p * to_row + at,
-                scratch + (size_t)p * (size_t)pass->stride_h * copy_row_floats,
-                job->weights + g * job->group_stride, &row, &epilogue);
+            job->step->kernels->conv_row(to + (size_t)p * to_row + at,
+                                         scratch +
+                                             (size_t)p * (size_t)pass->stride_h * copy_row_floats,
+                                         job->weights + g * job->group_stride, &row, &epilogue);
     }
 }
 
@@ -304,15 +330,21 @@ static void run_job(struct job *job)
 static void forward(struct nn_step *step)
 {
     const struct geometry *g = geometry_of(step->node);
-    struct job job = {.step = step, .pass = &g->forward, .from = step->x[X],
-                      .weights = step->x[W], .to = step->y, .scratch = step->workspace,
-                      .group_stride = g->forward.to_group, .w_stride = g->forward.to_channels,
+    struct job job = {.step = step,
+                      .pass = &g->forward,
+                      .from = step->x[X],
+                      .weights = step->x[W],
+                      .to = step->y,
+                      .scratch = step->workspace,
+                      .group_stride = g->forward.to_group,
+                      .w_stride = g->forward.to_channels,
                       .epilogue = step->epilogue};
     job.epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
     run_job(&job);
 }
 
-/* ---- backward -------------------------------------------------------------------------------------- */
+/* ---- backward
+ * -------------------------------------------------------------------------------------- */
 
 /* The backward workspace: turned weights, scratch per thread, partial sums per chunk. */
 struct parts {
@@ -373,8 +405,12 @@ static void input_gradient(struct nn_step *step, const struct parts *parts)
     int taps = g->kernel_h * g->kernel_w;
     nn_parallel(step->context, g->groups * taps, turn_tap, step);
     float *workspace_floats = step->workspace;
-    struct job job = {.step = step, .pass = pass, .from = step->dy, .weights = workspace_floats,
-                      .to = step->dx[X], .scratch = workspace_floats + parts->scratch,
+    struct job job = {.step = step,
+                      .pass = pass,
+                      .from = step->dy,
+                      .weights = workspace_floats,
+                      .to = step->dx[X],
+                      .scratch = workspace_floats + parts->scratch,
                       .group_stride = (ptrdiff_t)taps * pass->from_group * pass->to_group,
                       .w_stride = pass->to_group};
     run_job(&job);
@@ -425,8 +461,7 @@ static void sum_chunk(void *argument, int chunk, int thread)
     float *workspace_floats = step->workspace;
     float *dw = workspace_floats + job->parts.partial + (size_t)chunk * partial_floats(step->node);
     float *db = dw + weight_floats(step->node);
-    float *scratch =
-        workspace_floats + job->parts.scratch + (size_t)thread * scratch_floats(pass);
+    float *scratch = workspace_floats + job->parts.scratch + (size_t)thread * scratch_floats(pass);
     memset(dw, 0, nn_shape_count(step->node->input[W]->shape) * sizeof *dw);
     for (int image = from; image < to; image++) add_image(step, dw, scratch, image);
     if (step->dx[B])
@@ -443,8 +478,8 @@ static void join_range(const struct nn_step *step, size_t from, size_t to)
     size_t stride = partial_floats(step->node);
     if (to > from) memcpy(step->dx[W] + from, partial, (to - from) * sizeof(float));
     for (int i = 1; i < chunks; i++)
-        step->kernels->add(step->dx[W] + from, step->dx[W] + from,
-                           partial + (size_t)i * stride, to - from);
+        step->kernels->add(step->dx[W] + from, step->dx[W] + from, partial + (size_t)i * stride,
+                           to - from);
 }
 
 static void weight_gradient(struct nn_step *step, const struct parts *parts)
@@ -477,13 +512,20 @@ static double multiply_adds(const struct nn_node *node)
 }
 
 const struct nn_op nn_op_conv2d = {
-    .name = "conv2d", .title = "Conv2D", .stem = "conv2d",
-    .inputs_min = 2, .inputs_max = 3,
-    .attributes_size = sizeof(struct attributes), .fields = FIELDS,
+    .name = "conv2d",
+    .title = "Conv2D",
+    .stem = "conv2d",
+    .inputs_min = 2,
+    .inputs_max = 3,
+    .attributes_size = sizeof(struct attributes),
+    .fields = FIELDS,
     .bwd_reads = NN_READS_X(X) | NN_READS_X(W),
     .takes_epilogue = true,
-    .infer = infer, .workspace = workspace,
-    .forward = forward, .backward = backward, .multiply_adds = multiply_adds,
+    .infer = infer,
+    .workspace = workspace,
+    .forward = forward,
+    .backward = backward,
+    .multiply_adds = multiply_adds,
 };
 
 struct nn_node *nn_conv2d(struct nn_node *x, struct nn_node *w, struct nn_node *b,
@@ -492,12 +534,15 @@ struct nn_node *nn_conv2d(struct nn_node *x, struct nn_node *w, struct nn_node *
     static const struct nn_conv2d_options defaults;
     const struct nn_conv2d_options *o = options ? options : &defaults;
     struct nn_node *inputs[] = {x, w, b};
-    struct attributes attributes = {
-        .stride_h = o->stride_h ? o->stride_h : 1, .stride_w = o->stride_w ? o->stride_w : 1,
-        .dilation_h = o->dilation_h ? o->dilation_h : 1,
-        .dilation_w = o->dilation_w ? o->dilation_w : 1,
-        .groups = o->groups ? o->groups : 1, .padding = (int)o->padding,
-        .pad_top = o->pad_top, .pad_left = o->pad_left,
-        .pad_bottom = o->pad_bottom, .pad_right = o->pad_right};
+    struct attributes attributes = {.stride_h = o->stride_h ? o->stride_h : 1,
+                                    .stride_w = o->stride_w ? o->stride_w : 1,
+                                    .dilation_h = o->dilation_h ? o->dilation_h : 1,
+                                    .dilation_w = o->dilation_w ? o->dilation_w : 1,
+                                    .groups = o->groups ? o->groups : 1,
+                                    .padding = (int)o->padding,
+                                    .pad_top = o->pad_top,
+                                    .pad_left = o->pad_left,
+                                    .pad_bottom = o->pad_bottom,
+                                    .pad_right = o->pad_right};
     return nn_append(&nn_op_conv2d, inputs, b ? 3 : 2, &attributes);
 }

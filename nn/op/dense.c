@@ -48,7 +48,8 @@ static int rows_of(const struct nn_step *step)
     return (int)nn_rows(step->node, step->run->images);
 }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------
+ */
 
 static void forward_piece(void *argument, int piece, int thread)
 {
@@ -56,9 +57,13 @@ static void forward_piece(void *argument, int piece, int thread)
     const struct nn_step *step = argument;
     int filters = filters_of(step), from = piece * PIECE;
     int count = filters - from < PIECE ? filters - from : PIECE;
-    struct nn_conv_row row = {.pixels = rows_of(step), .filters = count, .taps = 1,
-                              .length = channels_of(step), .tap = &start,
-                              .step = channels_of(step), .w_stride = filters,
+    struct nn_conv_row row = {.pixels = rows_of(step),
+                              .filters = count,
+                              .taps = 1,
+                              .length = channels_of(step),
+                              .tap = &start,
+                              .step = channels_of(step),
+                              .w_stride = filters,
                               .y_stride = filters};
     struct nn_epilogue epilogue = step->epilogue;
     epilogue.bias = step->node->inputs > 2 ? step->x[2] + from : NULL;
@@ -75,7 +80,8 @@ static void forward(struct nn_step *step)
     nn_parallel(step->context, ceil_divide(filters_of(step), PIECE), forward_piece, step);
 }
 
-/* ---- backward ----------------------------------------------------------------------------------- */
+/* ---- backward -----------------------------------------------------------------------------------
+ */
 
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
 {
@@ -94,9 +100,14 @@ static void input_piece(void *argument, int piece, int thread)
     float *transposed = (float *)step->workspace + (size_t)from * (size_t)filters;
     const float *w = step->x[1] + (size_t)from * (size_t)filters;
     step->kernels->transpose(transposed, count, w, filters, count, filters);
-    struct nn_conv_row row = {.pixels = rows_of(step), .filters = count, .taps = 1,
-                              .length = filters, .tap = &start, .step = filters,
-                              .w_stride = count, .y_stride = channels};
+    struct nn_conv_row row = {.pixels = rows_of(step),
+                              .filters = count,
+                              .taps = 1,
+                              .length = filters,
+                              .tap = &start,
+                              .step = filters,
+                              .w_stride = count,
+                              .y_stride = channels};
     static const struct nn_epilogue nothing;
     (void)thread;
     step->kernels->conv_row(step->dx[0] + from, step->dy, transposed, &row, &nothing);
@@ -109,10 +120,15 @@ static void weight_piece(void *argument, int piece, int thread)
     int channels = channels_of(step), filters = filters_of(step), from = piece * PIECE;
     int count = channels - from < PIECE ? channels - from : PIECE;
     float *dw = step->dx[1] + (size_t)from * (size_t)filters;
-    struct nn_conv_gradient gradient = {
-        .row = {.pixels = rows_of(step), .filters = filters, .taps = 1, .length = count,
-                .tap = &start, .step = channels, .w_stride = filters, .y_stride = filters},
-        .rows = 1};
+    struct nn_conv_gradient gradient = {.row = {.pixels = rows_of(step),
+                                                .filters = filters,
+                                                .taps = 1,
+                                                .length = count,
+                                                .tap = &start,
+                                                .step = channels,
+                                                .w_stride = filters,
+                                                .y_stride = filters},
+                                        .rows = 1};
     (void)thread;
     for (size_t i = 0; i < (size_t)count * (size_t)filters; i++) dw[i] = 0.0f;
     step->kernels->conv_gradient(dw, step->x[0] + from, step->dy, &gradient);
@@ -133,12 +149,18 @@ static double multiply_adds(const struct nn_node *node)
 }
 
 const struct nn_op nn_op_dense = {
-    .name = "dense", .title = "Dense", .stem = "dense",
-    .inputs_min = 2, .inputs_max = 3,
+    .name = "dense",
+    .title = "Dense",
+    .stem = "dense",
+    .inputs_min = 2,
+    .inputs_max = 3,
     .bwd_reads = NN_READS_X(0) | NN_READS_X(1),
     .takes_epilogue = true,
-    .infer = infer, .workspace = workspace,
-    .forward = forward, .backward = backward, .multiply_adds = multiply_adds,
+    .infer = infer,
+    .workspace = workspace,
+    .forward = forward,
+    .backward = backward,
+    .multiply_adds = multiply_adds,
 };
 
 struct nn_node *nn_dense(struct nn_node *x, struct nn_node *w, struct nn_node *b)
