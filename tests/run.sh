@@ -6,10 +6,13 @@
 passed=0 failed=0 skipped=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
+# Who hangs has failed: nothing here takes a minute, unless a sanitizer or an emulator runs it.
+limit=''
+command -v timeout > /dev/null 2>&1 && limit='timeout 300'
 for program in "$@"; do
     case $program in
-    *.sh) sh "$program" > "$log" 2>&1 ;;
-    *) ${RUNNER-} "$program" > "$log" 2>&1 ;;
+    *.sh) $limit sh "$program" > "$log" 2>&1 < /dev/null ;;
+    *) $limit ${RUNNER-} "$program" > "$log" 2>&1 < /dev/null ;;
     esac
     status=$?
     case $program in
