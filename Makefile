@@ -75,9 +75,10 @@ DATASETS_OBJECTS := $(call object,$(DATASETS))
 APP_OBJECTS      := $(call object,$(APPS))
 LIBRARIES := $(BUILD)/libdatasets.a $(BUILD)/libvision.a $(BUILD)/libnn.a
 
-# small: parsing, planning, reports and drawing
+# small: parsing, planning, reports, drawing, and what people are made of (not what shades them)
 SMALL := $(APPS) $(wildcard nn/*.c nn/format/*.c vision/plot*.c vision/draw.c vision/font.c \
-         vision/text.c) $(filter-out datasets/synth%,$(DATASETS))
+         vision/text.c) $(filter-out %/stb.c %/deflate.c,$(wildcard vision/codec/*.c)) \
+         $(filter-out %_attack.c %_camera.c %_mesh.c %_raster.c %_shade.c,$(DATASETS))
 $(call object,$(SMALL)): OPTIMIZE := -Os
 
 # ---- program ------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ demo: all  ## draw a sample data set, train on it, evaluate, predict; results in
 	$(LIVENESS) synth $(OUT)/test --count 200 --seed 2
 	@echo "== 2/4  training LivenessNet, a quarter held out"
 	$(LIVENESS) train -d $(OUT)/sample -m $(OUT)/liveness.safetensors -p $(OUT)/plot.png \
-	    -e 16 -r 1e-3 --schedule cosine --no-augment --seed 1
+	    -e 12 -r 1e-3 --schedule cosine --no-augment --seed 1
 	@echo "== 3/4  evaluating on faces it has never seen"
 	$(LIVENESS) eval -m $(OUT)/liveness.safetensors -d $(OUT)/test -o $(OUT)
 	@echo "== 4/4  predicting"
