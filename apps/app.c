@@ -1,7 +1,6 @@
 /* app.c — the table of subcommands, and how each one starts and ends. */
 #include "apps/app.h"
 #include "apps/commands.h"
-#include "nn/text.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -13,7 +13,6 @@
  */
 #include "apps/train.h"
 #include "apps/commands.h"
-#include "nn/text.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* cli.c — options from the command line into a struct, checked against their table. */
 #include "apps/cli.h"
-#include "nn/text.h"
+#include "nn/nn.h"
 
 #include <ctype.h>
 #include <errno.h>

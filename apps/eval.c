@@ -1,7 +1,6 @@
 /* eval.c — `liveness eval`: how good a network is on labelled pictures. */
 #include "apps/commands.h"
 #include "apps/eval.h"
-#include "nn/text.h"
 
 #include <string.h>
 

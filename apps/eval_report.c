@@ -1,6 +1,5 @@
 /* eval_report.c — what `eval` found, as text, JSON and plots. */
 #include "apps/eval.h"
-#include "nn/text.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,5 @@
 /* model.c — a model file to a graph with its contract, and back. */
 #include "apps/model.h"
-#include "nn/text.h"
 
 #include <math.h>
 #include <string.h>

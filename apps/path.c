@@ -1,6 +1,5 @@
 /* path.c — folders for results, and the pictures below a folder. */
 #include "apps/app.h"
-#include "nn/text.h"
 #include "vision/vision.h"
 
 #include <dirent.h>

@@ -1,7 +1,6 @@
 /* predict.c — `liveness predict`: a label and probabilities for each picture. */
 #include "apps/commands.h"
 #include "apps/predictor.h"
-#include "nn/text.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -1,7 +1,6 @@
 /* summary.c — `liveness summary`: a network as Keras' model.summary() prints it. */
 #include "apps/commands.h"
 #include "apps/model.h"
-#include "nn/text.h"
 
 #include <stdlib.h>
 #include <string.h>

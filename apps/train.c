@@ -1,7 +1,6 @@
 /* train.c — `liveness train`: options, and what is done in which order. */
 #include "apps/train.h"
 #include "apps/commands.h"
-#include "nn/text.h"
 
 #include <string.h>
 #include <sys/stat.h>

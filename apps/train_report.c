@@ -1,6 +1,5 @@
 /* train_report.c — what `train` tells: the epoch's line, plot, CSV, report, JSON. */
 #include "apps/train.h"
-#include "nn/text.h"
 
 #include <math.h>
 #include <string.h>

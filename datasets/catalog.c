@@ -6,7 +6,6 @@
  * gives, so everything is sorted once, here.
  */
 #include "datasets/internal.h"
-#include "nn/text.h"
 
 #include <stdlib.h>
 #include <string.h>

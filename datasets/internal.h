@@ -83,7 +83,7 @@ enum nn_status ds_zip_list(struct ds_zip *zip, struct ds_catalog *catalog, int f
                            const char *root);
 /* The bytes of an entry, unpacked and checked; the caller's to nn_free. Any thread. */
 enum nn_status ds_zip_read(void **bytes, size_t *size, const struct ds_zip *zip, size_t index,
-                           struct nn_context *context, const char *name);
+                           struct nn_context *context);
 void ds_zip_close(struct ds_zip *zip, struct nn_context *context);
 
 /* ---- statistics.c ---------------------------------------------------------------------------- */

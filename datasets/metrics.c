@@ -2,7 +2,6 @@
  * metrics.c — confusion matrix, scikit-learn's report, and which class is the live one.
  */
 #include "datasets/internal.h"
-#include "nn/text.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -7,7 +7,6 @@
  * of one big picture per thread, and what comes out does not depend on the number of threads.
  */
 #include "datasets/internal.h"
-#include "nn/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,8 +79,6 @@ struct load {
     char **reason;          /* [slice] of the bad ones; NULL where there was no memory for it */
 };
 
-static const char SUBJECT[] = "picture"; /* the name that messages begin with */
-
 static enum nn_status read_file(void **bytes, size_t *size, const struct load *load,
                                 struct nn_context *context, const char *path)
 {
@@ -96,13 +93,10 @@ static enum nn_status read_file(void **bytes, size_t *size, const struct load *l
     return status;
 }
 
-/* The part of a message that does not repeat which file it is about: after "picture: " or after
- * "cannot read 'path': ". */
+/* The part of a message that does not repeat which file it is about: after "cannot read 'path': ".
+ */
 static const char *reason_of(const char *message)
 {
-    const size_t subject = sizeof SUBJECT - 1;
-    if (strncmp(message, SUBJECT, subject) == 0 && strncmp(message + subject, ": ", 2) == 0)
-        return message + subject + 2;
     const char *last = NULL;
     for (const char *at = message; (at = strstr(at, "': ")) != NULL; at++) last = at + 3;
     return strncmp(message, "cannot ", 7) == 0 && last ? last : message;
@@ -116,10 +110,10 @@ static void load_one(void *argument, int index, int thread)
     uint8_t *to = load->pictures->pixels + (load->kept + (size_t)index) * load->picture_size;
     void *bytes = NULL;
     size_t size = 0;
-    enum nn_status status = load->zip ? ds_zip_read(&bytes, &size, load->zip,
-                                                    load->from + (size_t)index, context, SUBJECT)
-                                      : read_file(&bytes, &size, load, context, path);
-    if (!status) status = decode(to, context, bytes, size, load->options, SUBJECT);
+    enum nn_status status =
+        load->zip ? ds_zip_read(&bytes, &size, load->zip, load->from + (size_t)index, context)
+                  : read_file(&bytes, &size, load, context, path);
+    if (!status) status = decode(to, context, bytes, size, load->options, NULL);
     nn_free(context, bytes);
     load->status[index] = status;
     load->reason[index] = status ? nn_strdup(context, reason_of(nn_error(context))) : NULL;

@@ -5,7 +5,6 @@
  * that may not be read, a fifo named x.png) goes to the list of bad files and the walk goes on.
  */
 #include "datasets/internal.h"
-#include "nn/text.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -7,7 +7,6 @@
  * CRC-32. Names are only names: nothing is ever written to disk under them.
  */
 #include "datasets/internal.h"
-#include "nn/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,10 +14,6 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
-
-/* vision/codec: decompresses a raw deflate stream to exactly `to_size` bytes. */
-enum nn_status vi_inflate(struct nn_context *context, void *to, size_t to_size, const void *from,
-                          size_t from_size, const char *name);
 
 enum {
     LOCAL_HEADER = 30,
@@ -412,16 +407,15 @@ enum nn_status ds_zip_list(struct ds_zip *zip, struct ds_catalog *catalog, int f
 /* ---- data ---------------------------------------------------------------------------------- */
 
 static enum nn_status read_packed(void *to, const struct ds_zip *zip,
-                                  const struct ds_zip_entry *entry, struct nn_context *context,
-                                  const char *name)
+                                  const struct ds_zip_entry *entry, struct nn_context *context)
 {
     char text[128];
     int error = read_at(zip->file, to, entry->packed, entry->data);
-    return error ? nn_fail(context, NN_ERROR_IO, "%s: %s", name, read_error(text, error)) : NN_OK;
+    return error ? nn_fail(context, NN_ERROR_IO, "%s", read_error(text, error)) : NN_OK;
 }
 
 enum nn_status ds_zip_read(void **bytes, size_t *size, const struct ds_zip *zip, size_t index,
-                           struct nn_context *context, const char *name)
+                           struct nn_context *context)
 {
     const struct ds_zip_entry *entry = &zip->entries[index];
     uint8_t *packed = NULL, *unpacked = NULL;
@@ -431,16 +425,16 @@ enum nn_status ds_zip_read(void **bytes, size_t *size, const struct ds_zip *zip,
     unpacked = nn_alloc(context, (size_t)entry->size + 1, 1);
     if (!unpacked) goto done;
     if (entry->method == STORED) {
-        status = read_packed(unpacked, zip, entry, context, name);
+        status = read_packed(unpacked, zip, entry, context);
     } else {
         packed = nn_alloc(context, (size_t)entry->packed + 1, 1);
         if (!packed) goto done;
-        status = read_packed(packed, zip, entry, context, name);
+        status = read_packed(packed, zip, entry, context);
         if (!status)
-            status = vi_inflate(context, unpacked, entry->size, packed, entry->packed, name);
+            status = vi_inflate(context, unpacked, entry->size, packed, entry->packed, NULL);
     }
     if (!status && crc32_of(unpacked, entry->size) != entry->crc)
-        status = nn_fail(context, NN_ERROR_FORMAT, "%s: damaged .zip: wrong CRC-32", name);
+        status = nn_fail(context, NN_ERROR_FORMAT, "damaged .zip: wrong CRC-32");
     if (!status) {
         *bytes = unpacked;
         unpacked = NULL;

@@ -462,6 +462,16 @@ void nn_text_append(struct nn_text *text, const char *bytes, size_t size);
 void nn_text_json_string(struct nn_text *text, const char *string);
 void nn_text_free(struct nn_text *text);
 
+/* Bytes of the well-formed UTF-8 sequence at the start of `bytes` (Unicode 15, table 3-7: no
+ * overlong forms, no surrogates, nothing over U+10FFFF); 0 when there is none. */
+size_t nn_utf8_size(const void *bytes, size_t size);
+
+enum { NN_QUOTED = 256 };
+/* `text` in single quotes for an error message: control characters and bytes that are not UTF-8
+ * become \xNN, so that a file name cannot move the cursor of a terminal; of a long text the end
+ * is kept. Returns `quoted`. */
+char *nn_quote(char quoted[NN_QUOTED], const char *text);
+
 #ifdef __cplusplus
 }
 #endif

@@ -290,7 +290,7 @@ static void test_strangers(void)
         CHECK(decodes(cases[i].bytes, cases[i].size) && says(cases[i].message), "%s",
               cases[i].message);
     struct vi_image image;
-    CHECK(vi_decode(&image, context, "a", 1, NULL, "a\nb\033[2J") && says("a?b?[2J: "),
+    CHECK(vi_decode(&image, context, "a", 1, NULL, "a\nb\033[2J") && says("'a\\x0Ab\\x1B[2J': "),
           "control characters of a name are not shown");
 }
 

@@ -230,7 +230,7 @@ static void test_deflate(void)
     uint8_t back[8];
     CHECK(!vi_inflate(context, back, 3, "\1\3\0\374\377abc", 8, "x") && !memcmp(back, "abc", 3),
           "a stored block");
-    CHECK(vi_inflate(context, back, 3, "\1\3\0\300\377abc", 8, "x.zip") && says("x.zip: damaged"),
+    CHECK(vi_inflate(context, back, 3, "\1\3\0\300\377abc", 8, "x.zip") && says("'x.zip': damaged"),
           "a damaged stored block");
     CHECK(vi_inflate(context, back, 8, "\1\10\0\367\377ab", 7, "x.zip"), "a truncated one");
     CHECK(vi_inflate(context, back, 8, "", 0, "x"), "no data");

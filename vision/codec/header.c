@@ -5,32 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_SHOWN = 240 };
-
-/* The end of a long path says more than its beginning. A control character in a file name could
- * move the cursor of the terminal that shows the message. */
-static void printable_name(char shown[NAME_SHOWN + 4], const char *name)
-{
-    size_t length = strlen(name), skip = length > NAME_SHOWN ? length - NAME_SHOWN : 0, n = 0;
-    if (skip) n = (size_t)sprintf(shown, "...");
-    for (const char *p = name + skip; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        bool control = c < 0x20 || c == 0x7f;
-        shown[n++] = (char)(control ? '?' : *p);
-    }
-    shown[n] = '\0';
-}
-
 enum nn_status vi_source_fail(const struct vi_source *source, enum nn_status status,
                               const char *format, ...)
 {
-    char name[NAME_SHOWN + 4], message[256];
+    char name[NN_QUOTED], message[256];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    printable_name(name, source->name ? source->name : "picture");
-    return nn_fail(source->context, status, "%s: %s", name, message);
+    if (!source->name) return nn_fail(source->context, status, "%s", message);
+    return nn_fail(source->context, status, "%s: %s", nn_quote(name, source->name), message);
 }
 
 /* Beginnings of files that are often found among pictures, to say what one is. */
