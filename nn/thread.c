@@ -13,6 +13,10 @@
  * writes the new job, then opens the shares. A thread that wakes late and reads some of the new
  * job has therefore lost the old number and takes nothing; one that takes a task of job j has read
  * all of job j.
+ *
+ * Going to sleep is a pair of "write mine, then read yours" on both sides. The writes are exchanges
+ * and not stores, since emulators of ARM on x86 let a plain store pass a later load even where both
+ * are sequentially consistent, and then each side believes the other awake.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "nn/internal.h"
@@ -160,7 +164,7 @@ static void *member_main(void *argument)
 
 static void announce(struct nn_pool *pool, uint32_t job)
 {
-    __atomic_store_n(&pool->job, job, __ATOMIC_SEQ_CST);
+    __atomic_exchange_n(&pool->job, job, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&pool->sleeping, __ATOMIC_SEQ_CST) == 0) return;
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->wake);
@@ -174,7 +178,7 @@ static void await_end(struct nn_pool *pool)
         pause_cpu();
     }
     pthread_mutex_lock(&pool->mutex);
-    __atomic_store_n(&pool->waiting, 1, __ATOMIC_SEQ_CST);
+    __atomic_exchange_n(&pool->waiting, 1, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&pool->left, __ATOMIC_SEQ_CST) != 0)
         pthread_cond_wait(&pool->done, &pool->mutex);
     __atomic_store_n(&pool->waiting, 0, __ATOMIC_SEQ_CST);
