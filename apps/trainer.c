@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { VAL_BATCH = 64, STATISTICS_BATCH = 64 };
+enum { VAL_BATCH = 32, STATISTICS_BATCH = 32 };
 /* Batch norm's statistics are means: of this many pictures they are good to a percent. */
 enum { MOST_MEASURED = 2048 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* The first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
-static const uint32_t K[64] = {
+const uint32_t NN_SHA256_K[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -50,17 +50,22 @@ static void compress(uint32_t state[8], const unsigned char *block)
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
     for (int t = 0; t < 64; t += 8) {
-        turn(a, b, c, &d, e, f, g, &h, K[t] + w[t]);
-        turn(h, a, b, &c, d, e, f, &g, K[t + 1] + w[t + 1]);
-        turn(g, h, a, &b, c, d, e, &f, K[t + 2] + w[t + 2]);
-        turn(f, g, h, &a, b, c, d, &e, K[t + 3] + w[t + 3]);
-        turn(e, f, g, &h, a, b, c, &d, K[t + 4] + w[t + 4]);
-        turn(d, e, f, &g, h, a, b, &c, K[t + 5] + w[t + 5]);
-        turn(c, d, e, &f, g, h, a, &b, K[t + 6] + w[t + 6]);
-        turn(b, c, d, &e, f, g, h, &a, K[t + 7] + w[t + 7]);
+        turn(a, b, c, &d, e, f, g, &h, NN_SHA256_K[t] + w[t]);
+        turn(h, a, b, &c, d, e, f, &g, NN_SHA256_K[t + 1] + w[t + 1]);
+        turn(g, h, a, &b, c, d, e, &f, NN_SHA256_K[t + 2] + w[t + 2]);
+        turn(f, g, h, &a, b, c, d, &e, NN_SHA256_K[t + 3] + w[t + 3]);
+        turn(e, f, g, &h, a, b, c, &d, NN_SHA256_K[t + 4] + w[t + 4]);
+        turn(d, e, f, &g, h, a, b, &c, NN_SHA256_K[t + 5] + w[t + 5]);
+        turn(c, d, e, &f, g, h, a, &b, NN_SHA256_K[t + 6] + w[t + 6]);
+        turn(b, c, d, &e, f, g, h, &a, NN_SHA256_K[t + 7] + w[t + 7]);
     }
     const uint32_t done[8] = {a, b, c, d, e, f, g, h};
     for (int i = 0; i < 8; i++) state[i] += done[i];
+}
+
+void nn_sha256_scalar(uint32_t state[8], const unsigned char *blocks, size_t count)
+{
+    for (; count > 0; count--, blocks += 64) compress(state, blocks);
 }
 
 void nn_sha256_start(struct nn_sha256 *hash)
@@ -70,6 +75,8 @@ void nn_sha256_start(struct nn_sha256 *hash)
                                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     memcpy(hash->state, initial, sizeof initial);
     hash->size = 0;
+    hash->function = nn_sha256_fast();
+    if (!hash->function) hash->function = nn_sha256_scalar;
 }
 
 void nn_sha256_add(struct nn_sha256 *hash, const void *bytes, size_t size)
@@ -84,10 +91,12 @@ void nn_sha256_add(struct nn_sha256 *hash, const void *bytes, size_t size)
         from += take;
         size -= take;
         if (waiting + take < sizeof hash->block) return;
-        compress(hash->state, hash->block);
+        hash->function(hash->state, hash->block, 1);
     }
-    for (; size >= sizeof hash->block; from += sizeof hash->block, size -= sizeof hash->block)
-        compress(hash->state, from);
+    size_t whole = size / sizeof hash->block;
+    if (whole) hash->function(hash->state, from, whole);
+    from += whole * sizeof hash->block;
+    size -= whole * sizeof hash->block;
     if (size) memcpy(hash->block, from, size);
 }
 

@@ -11,7 +11,15 @@
 
 enum { NN_SHA256_HEX = 65 }; /* 64 digits and a NUL */
 
+/* Stirs `count` blocks of 64 bytes into the state. */
+typedef void nn_sha256_function(uint32_t state[8], const unsigned char *blocks, size_t count);
+nn_sha256_function nn_sha256_scalar; /* the definition */
+/* nn/kernels/sha256_x86.c: the same with the CPU's SHA instructions; NULL where it has none. */
+nn_sha256_function *nn_sha256_fast(void);
+extern const uint32_t NN_SHA256_K[64]; /* the standard's round constants */
+
 struct nn_sha256 {
+    nn_sha256_function *function; /* set by start */
     uint32_t state[8];
     uint64_t size; /* bytes added so far; the last size % 64 of them wait in `block` */
     unsigned char block[64];
