@@ -15,13 +15,13 @@ extern "C" {
 /* ---- pictures.c: DIR/<class>/ ** or the same inside a .zip ---------------------------------- */
 
 struct ds_options {
-    int width, height;         /* every picture is resized to this (vi_resize) */
-    enum vi_color color;       /* VI_BGR as cv2.imread, or VI_RGB */
-    uint64_t max_pixels;       /* per picture before resizing; 0: vi_decode's */
+    int width, height;   /* every picture is resized to this (vi_resize) */
+    enum vi_color color; /* VI_BGR as cv2.imread, or VI_RGB */
+    uint64_t max_pixels; /* per picture before resizing; 0: vi_decode's */
     /* Called from the calling thread now and then; may be NULL. */
     void (*progress)(void *user, size_t done, size_t total);
     void *user;
-    const volatile int *stop;  /* when it becomes non-zero, loading ends: NN_ERROR_INTERRUPTED */
+    const volatile int *stop; /* when it becomes non-zero, loading ends: NN_ERROR_INTERRUPTED */
 };
 
 struct ds_bad_file {
@@ -36,13 +36,13 @@ struct ds_pictures {
     struct nn_context *context;
     int width, height;
     int classes;
-    char **class_names;      /* [classes] */
+    char **class_names; /* [classes] */
     size_t count;
-    uint8_t *pixels;         /* [count, height, width, 3] */
-    uint16_t *labels;        /* [count] */
-    uint16_t *groups;        /* [count] index into group_names: first folder below the class */
-    char **paths;            /* [count] as found: "fake/print/0001.jpg" */
-    int group_count;         /* groups name attack types: "fake/print"; or the class itself */
+    uint8_t *pixels;  /* [count, height, width, 3] */
+    uint16_t *labels; /* [count] */
+    uint16_t *groups; /* [count] index into group_names: first folder below the class */
+    char **paths;     /* [count] as found: "fake/print/0001.jpg" */
+    int group_count;  /* groups name attack types: "fake/print"; or the class itself */
     char **group_names;
     struct ds_bad_file *bad; /* unreadable files, with the reason */
     size_t bad_count;
@@ -59,7 +59,8 @@ void ds_free(struct ds_pictures *pictures);
 enum nn_status ds_read_picture(uint8_t *to, struct nn_context *context, const char *path,
                                const struct ds_options *options);
 
-/* ---- split.c ---------------------------------------------------------------------------------- */
+/* ---- split.c ----------------------------------------------------------------------------------
+ */
 
 enum ds_split_kind {
     DS_SPLIT_RANDOM, /* stratified, seeded */
@@ -78,7 +79,8 @@ void ds_split_free(struct nn_context *context, struct ds_split *split);
 void ds_class_weights(float *weights, const struct ds_pictures *pictures, const uint32_t *indices,
                       size_t count);
 
-/* ---- metrics.c: how good the answers are -------------------------------------------------------- */
+/* ---- metrics.c: how good the answers are --------------------------------------------------------
+ */
 
 /* counts[truth * classes + predicted] */
 void ds_confusion(int64_t *counts, const uint16_t *truth, const uint16_t *predicted, size_t count,
@@ -103,7 +105,7 @@ struct ds_liveness {
     double threshold;
     struct ds_rate apcer; /* of the worst attack type */
     struct ds_rate bpcer;
-    double acer, hter;    /* mean of worst-type APCER (HTER: pooled APCER) and BPCER */
+    double acer, hter; /* mean of worst-type APCER (HTER: pooled APCER) and BPCER */
     double eer, eer_threshold, auc;
     struct ds_rate bpcer_at_apcer1, bpcer_at_apcer5; /* pooled attacks at most 1 %, 5 % */
     struct ds_attack attacks[32];
@@ -113,8 +115,8 @@ struct ds_liveness {
  * name (ignored where live). */
 enum nn_status ds_liveness_figures(struct ds_liveness *figures, struct nn_context *context,
                                    const double *score, const bool *live, const int *attack,
-                                   size_t count, const char *const *attack_names,
-                                   int attack_count, double threshold);
+                                   size_t count, const char *const *attack_names, int attack_count,
+                                   double threshold);
 /* Points of the ROC: false accepts (attacks accepted) against true accepts, by falling threshold.
  * Arrays have room for count + 1; returns how many. */
 size_t ds_roc(double *false_accept, double *true_accept, struct nn_context *context,
@@ -124,11 +126,12 @@ size_t ds_roc(double *false_accept, double *true_accept, struct nn_context *cont
  * "bona_fide", "bona-fide"); `wanted` non-NULL: that name. -1: none. */
 int ds_live_class(char *const *class_names, int classes, const char *wanted);
 
-/* ---- synth: the sample generator ------------------------------------------------------------------ */
+/* ---- synth: the sample generator
+ * ------------------------------------------------------------------ */
 
 struct ds_synth_options {
-    int count;      /* pictures in all: half real, half fake (print and screen in turn) */
-    int size;       /* pixels; 0: 96 */
+    int count; /* pictures in all: half real, half fake (print and screen in turn) */
+    int size;  /* pixels; 0: 96 */
     uint64_t seed;
     void (*progress)(void *user, size_t done, size_t total);
     void *user;

@@ -35,16 +35,16 @@ void vi_image_copy(const struct vi_image *to, const struct vi_image *from); /* s
 enum vi_color { VI_RGB, VI_BGR, VI_GRAY, VI_RGBA };
 
 struct vi_decode_options {
-    enum vi_color color;   /* what comes out */
-    uint64_t max_pixels;   /* 0: 64 million */
-    uint64_t max_bytes;    /* of the file; 0: 256 MB */
+    enum vi_color color; /* what comes out */
+    uint64_t max_pixels; /* 0: 64 million */
+    uint64_t max_bytes;  /* of the file; 0: 256 MB */
 };
 /* What a picture's header says, read without decoding. */
 struct vi_header {
-    const char *format;   /* "jpeg" or "png" */
+    const char *format; /* "jpeg" or "png" */
     int width, height;
-    int channels;         /* stored: 1 grey or palette, 2 grey+alpha, 3, 4 (CMYK or RGBA) */
-    int bits;             /* per sample */
+    int channels; /* stored: 1 grey or palette, 2 grey+alpha, 3, 4 (CMYK or RGBA) */
+    int bits;     /* per sample */
 };
 /* Decodes a JPEG or PNG from memory: greyscale, palette, 16-bit (high byte kept), alpha (dropped,
  * as cv2.imread does) and CMYK (converted) are read rightly; truncated, giant or unknown
@@ -132,14 +132,15 @@ void vi_draw_line(const struct vi_image *image, double x0, double y0, double x1,
 void vi_fill_circle(const struct vi_image *image, double x, double y, double radius,
                     struct vi_rgb color, double opacity);
 /* Polygon, even-odd, antialiased; xy are `count` pairs. */
-void vi_fill_polygon(const struct vi_image *image, const double *xy, int count,
-                     struct vi_rgb color, double opacity);
+void vi_fill_polygon(const struct vi_image *image, const double *xy, int count, struct vi_rgb color,
+                     double opacity);
 /* Built-in proportional or monospaced font, ASCII, any size; y is the top. `size` is the height
  * of a capital letter in pixels. vi_draw_text_outline: readable on any background. */
 void vi_draw_text(const struct vi_image *image, double x, double y, double size,
                   enum vi_align align, struct vi_rgb color, const char *text);
 void vi_draw_text_up(const struct vi_image *image, double x, double y, double size,
-                     enum vi_align align, struct vi_rgb color, const char *text); /* turned 90 deg */
+                     enum vi_align align, struct vi_rgb color,
+                     const char *text); /* turned 90 deg */
 void vi_draw_text_outline(const struct vi_image *image, double x, double y, double size,
                           enum vi_align align, struct vi_rgb color, struct vi_rgb outline,
                           const char *text);
@@ -157,10 +158,10 @@ struct vi_series {
 };
 struct vi_chart {
     const char *title, *x_label, *y_label;
-    int width, height;               /* 0: 960 x 600 */
+    int width, height;                 /* 0: 960 x 600 */
     double x_min, x_max, y_min, y_max; /* min == max: from the data */
     bool x_log;
-    bool diagonal;                   /* ROC's line of chance */
+    bool diagonal; /* ROC's line of chance */
     const struct vi_series *series;
     int series_count;
 };
@@ -172,14 +173,13 @@ enum nn_status vi_plot_confusion(struct vi_image *image, struct nn_context *cont
                                  const char *title, const char *const *labels, int classes,
                                  const int64_t *counts);
 struct vi_sheet_item {
-    struct vi_image image;  /* RGB */
+    struct vi_image image; /* RGB */
     const char *line1, *line2;
-    struct vi_rgb frame;    /* colour of the frame and of line1 */
+    struct vi_rgb frame; /* colour of the frame and of line1 */
 };
 /* Pictures in a grid with captions. Allocates *image. */
-enum nn_status vi_plot_sheet(struct vi_image *image, struct nn_context *context,
-                             const char *title, const struct vi_sheet_item *items, int count,
-                             int columns, int cell);
+enum nn_status vi_plot_sheet(struct vi_image *image, struct nn_context *context, const char *title,
+                             const struct vi_sheet_item *items, int count, int columns, int cell);
 
 #ifdef __cplusplus
 }
