@@ -171,6 +171,8 @@ struct nn_op {
     bool inplace_backward; /* backward may run with dx[0] == dy */
     bool view;             /* y is x[0] under another shape: nothing to run where they share */
     bool identity_at_inference;
+    bool constant; /* y depends on shapes alone: inference computes it once, before the first run */
+    bool loss;     /* not part of the network that is saved */
     bool takes_epilogue;
     bool relu;       /* can be fused as nn_epilogue.relu */
     bool masks_relu; /* backward honours fused_relu_backward */

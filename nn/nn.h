@@ -231,6 +231,59 @@ struct nn_node *nn_mul(struct nn_node *a, struct nn_node *b); /* y = a * b, same
 struct nn_node *nn_scale_shift(struct nn_node *x, struct nn_node *scale, struct nn_node *shift);
 /* y = scale * x / sqrt(sum_c x^2 + epsilon) at each pixel; scale [C]. Liu et al., ParseNet 2015. */
 struct nn_node *nn_l2_normalize(struct nn_node *x, struct nn_node *scale, float epsilon);
+struct nn_node *nn_maximum(struct nn_node *a, struct nn_node *b);   /* y = max(a, b), same shapes */
+struct nn_node *nn_prelu(struct nn_node *x, struct nn_node *slope); /* y = x > 0 ? x : slope[c] x */
+/* y's axis i is x's axis order[i]; order[0] = 0: the images stay. */
+struct nn_node *nn_permute(struct nn_node *x, const int order[NN_MAX_RANK]);
+/* y = the part of x that begins at offset[] and has this shape; images (axis 0) are not cut:
+ * offset[0] = 0, shape.dim[0] = x's. */
+struct nn_node *nn_crop(struct nn_node *x, const int offset[NN_MAX_RANK], struct nn_shape shape);
+/* Transposed convolution ("deconvolution"), the gradient of nn_conv2d with respect to its input:
+ * y[n, h*sh + r*dh - top, w*sw + s*dw - left, k] += x[n,h,w,c] * w[r,s,c,k], plus b[k].
+ * x [N,H,W,C], w [R,S,C,K/groups], b [K] or NULL; y [N,P,Q,K], P = (H-1) sh + (R-1) dh + 1 - top -
+ * bottom; padding is NN_EXPLICIT or NN_VALID. Channel c belongs to group c / (C / groups), whose
+ * filters are K/groups neighbours. */
+struct nn_node *nn_conv2d_transpose(struct nn_node *x, struct nn_node *w, struct nn_node *b,
+                                    const struct nn_conv2d_options *options);
+
+/* ---- single-shot detection: Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016 -------
+ */
+
+enum { NN_MOST_BOXES = 16 };
+struct nn_prior_box_options {
+    float min_size[NN_MOST_BOXES], max_size[NN_MOST_BOXES]; /* pixels of the picture */
+    float aspect_ratio[NN_MOST_BOXES];                      /* besides 1 */
+    int min_sizes, max_sizes, aspect_ratios; /* max_sizes: 0 or as many as min_sizes */
+    bool flip;                               /* each ratio also as 1 / ratio */
+    bool clip;                               /* boxes are cut to [0, 1] */
+    float variance[4];
+    float step_h, step_w; /* pixels from one prior's centre to the next; 0: picture / map */
+    float offset;         /* of the first centre, in steps */
+};
+/* The default boxes of a feature map [N,H,W,C] over a picture [N,h,w,c]: y [1, 2, H*W*B*4], first
+ * xmin, ymin, xmax, ymax of each box (shares of the picture), then its four variances. For each
+ * pixel, row by row, and each min_size m: m x m; sqrt(m max) square; m sqrt(a) x m / sqrt(a) for
+ * each aspect ratio (Caffe's order). Depends on shapes alone: a plan computes it once. */
+struct nn_node *nn_prior_box(struct nn_node *map, struct nn_node *picture,
+                             const struct nn_prior_box_options *options);
+
+struct nn_detection_options {
+    int classes;           /* with the background */
+    int background;        /* its label; -1: there is none */
+    bool shared;           /* one set of boxes for all classes (the only kind supported) */
+    bool variance_encoded; /* the locations have the variances in them already */
+    float least_confidence;
+    float overlap; /* boxes that overlap a better one by more (intersection / union) are dropped */
+    int most_before; /* of a class, taken into the suppression: the best ones; -1: all */
+    int most;        /* kept in all, >= 1 */
+};
+/* Boxes out of an SSD network's heads. locations [N, P*4] (CENTER_SIZE code), confidences
+ * [N, P*classes] (after softmax), priors [1, 2, P*4]; y [N, 1, most, 7]: image, label, confidence,
+ * xmin, ymin, xmax, ymax (shares of the picture, not clipped), best first; rows without a box have
+ * the label -1 and else zeros. As Caffe-SSD's and OpenCV's DetectionOutput. No gradient. */
+struct nn_node *nn_detection_output(struct nn_node *locations, struct nn_node *confidences,
+                                    struct nn_node *priors,
+                                    const struct nn_detection_options *options);
 
 struct nn_loss_options {
     float label_smoothing;      /* target <- target * (1 - s) + s / K */
@@ -304,6 +357,20 @@ float *nn_gradient(const struct nn_plan *plan, const struct nn_node *node);
 void nn_plan_print(const struct nn_plan *plan, void (*line)(void *user, const char *text),
                    void *user);
 size_t nn_plan_bytes(const struct nn_plan *plan); /* buffers + workspace, without weights */
+
+/* What a plan's forward run does, step by step, and how long each took: for summaries and
+ * benchmarks. nn_profile runs forward once, like nn_forward, and notes the seconds of each step. */
+struct nn_step_info {
+    const char *name, *op; /* of the node that runs */
+    const char *fused;     /* what rides along: "affine relu", "" */
+    struct nn_shape shape; /* of the value */
+    double multiply_adds;  /* of one image */
+    size_t bytes;          /* read and written: inputs, parameters, value, for the whole batch */
+    double seconds;        /* of the last nn_profile */
+};
+int nn_plan_steps(const struct nn_plan *plan);
+struct nn_step_info nn_plan_step(const struct nn_plan *plan, int index);
+enum nn_status nn_profile(struct nn_plan *plan, int images);
 
 /* ---- run ---------------------------------------------------------------------------------- */
 
@@ -414,6 +481,18 @@ enum nn_status nn_graph_save(struct nn_graph *graph, struct nn_archive *archive)
 /* Rebuilds the graph the archive describes and copies the values of its parameters. */
 enum nn_status nn_graph_load(struct nn_graph **graph, struct nn_context *context,
                              const struct nn_archive *archive);
+/* Networks of other programs, with their weights. The graph has one input node; nodes bear the
+ * names of the file's layers; the last node is the network's output. What the importer does not
+ * know is an error that names the layer, its type and its line: nothing is skipped or guessed.
+ *
+ * Caffe: `prototxt` (network, TEST phase) and `caffemodel` (weights; NULL: all zero, to look at the
+ * structure). Layouts are turned from NCHW to NHWC here and nowhere else. */
+enum nn_status nn_import_caffe(struct nn_graph **graph, struct nn_context *context,
+                               const char *prototxt, const char *caffemodel);
+/* TensorFlow, as OpenCV reads it: `pbtxt` (text GraphDef: network) and `pb` (frozen GraphDef:
+ * weights, 8-bit ones dequantised). */
+enum nn_status nn_import_tensorflow(struct nn_graph **graph, struct nn_context *context,
+                                    const char *pbtxt, const char *pb);
 /* SHA-256 over names, shapes and values of all parameters and states in name order, as hex. */
 enum nn_status nn_weights_sha256(char hex[65], struct nn_graph *graph);
 

@@ -181,6 +181,80 @@ struct vi_sheet_item {
 enum nn_status vi_plot_sheet(struct vi_image *image, struct nn_context *context, const char *title,
                              const struct vi_sheet_item *items, int count, int columns, int cell);
 
+/* ---- capture/: frames out of videos, folders and streams ------------------------------------ */
+
+struct vi_capture;
+
+struct vi_capture_options {
+    uint64_t max_pixels; /* of a frame; 0: 64 million */
+    bool no_ffmpeg;      /* never start the ffmpeg program, even where nothing else helps */
+};
+struct vi_capture_info {
+    const char *format;    /* "pictures", "y4m", "avi", "mp4", "mjpeg", "ffmpeg" */
+    int width, height;     /* of the first frame, upright; 0 where not known before it is read */
+    double rate;           /* frames per second; 0: not known */
+    int64_t frames;        /* in all; -1: not known */
+    int64_t broken;        /* so far: frames that could not be decoded and were passed over */
+    char last_broken[512]; /* why the last of them could not */
+};
+struct vi_frame {
+    struct vi_image image; /* RGB; the capture's, valid until the next call; sizes may change */
+    int64_t index;         /* frames before this one, broken and skipped ones included */
+    double seconds;        /* from the start: its own time stamp, or index / rate */
+    const char *name;      /* file name of a picture in a folder; NULL for videos */
+};
+
+/* Opens a folder of pictures (natural order, subfolders included), a single picture, .y4m,
+ * Motion-JPEG in AVI or MP4/MOV, raw or multipart MJPEG (a file, a named pipe, or "-" for standard
+ * input), and, through the ffmpeg program where it is installed, anything that reads. The bytes
+ * decide, not the name. The first frame is not decoded yet. */
+enum nn_status vi_capture_open(struct vi_capture **capture, struct nn_context *context,
+                               const char *path, const struct vi_capture_options *options);
+/* The next frame that can be decoded. *end: there are no more, and `frame` is empty. Broken frames
+ * are counted (vi_capture_info), not errors; an error is what makes going on senseless, such as a
+ * container that is torn in the middle: frames before it have been delivered. */
+enum nn_status vi_capture_read(struct vi_capture *capture, struct vi_frame *frame, bool *end);
+/* Passes over `frames` frames, without decoding where the format allows. */
+enum nn_status vi_capture_skip(struct vi_capture *capture, int64_t frames);
+const struct vi_capture_info *vi_capture_info(const struct vi_capture *capture);
+void vi_capture_close(struct vi_capture **capture);
+/* Do the file's first bytes (or its being a folder) say that vi_capture_open takes it, and is it
+ * not a single picture? */
+bool vi_is_video(const char *path);
+
+/* ---- face/: where the faces are ---------------------------------------------------------------
+ */
+
+struct vi_detector;
+
+struct vi_face {
+    float confidence;     /* 0 .. 1 */
+    float x1, y1, x2, y2; /* pixels of the picture, clipped to it: [0, width] x [0, height] */
+};
+
+/* Opens an SSD face detector. `path` is a folder that holds one, or one of its files:
+ *   deploy.prototxt (or any one .prototxt) + a .caffemodel of any name
+ *   a .pbtxt + a .pb
+ *   a .safetensors written by vi_detector_save (`liveness convert`)
+ * An error says what is missing. */
+enum nn_status vi_detector_open(struct vi_detector **detector, struct nn_context *context,
+                                const char *path);
+void vi_detector_close(struct vi_detector **detector);
+/* Faces of at least this confidence, best first; the array is the detector's, valid until the next
+ * call. The image has 1 (grey), 3 or 4 channels in the order `color` says; any size. As OpenCV's
+ * blobFromImage + res10 SSD: resized to the network's input without keeping its proportions, BGR
+ * minus the means. Boxes wholly outside the picture are dropped. No allocation after the first
+ * call with pictures of one size. */
+enum nn_status vi_detect(struct vi_detector *detector, const struct vi_image *image,
+                         enum vi_color color, float confidence, const struct vi_face **faces,
+                         int *count);
+/* Writes the detector, however it came, as one .safetensors. */
+enum nn_status vi_detector_save(struct vi_detector *detector, const char *path);
+/* Its network, plan and what it was read from, for summaries and benchmarks. */
+struct nn_graph *vi_detector_graph(const struct vi_detector *detector);
+struct nn_plan *vi_detector_plan(const struct vi_detector *detector);
+const char *vi_detector_source(const struct vi_detector *detector); /* "caffe", "tensorflow" ... */
+
 #ifdef __cplusplus
 }
 #endif
