@@ -98,6 +98,11 @@ struct nn_plan {
     int slot_count;
     uint64_t prepared; /* the graph's version that `prepare` has seen, + 1 */
     bool forward_done;
+    double *seconds; /* [forward_count], nn_profile's; NULL before the first */
 };
+
+/* What stands before and after the forward steps of a run, timed or not (run.c). */
+enum nn_status nn_run_begin(struct nn_plan *plan, int images);
+void nn_run_end(struct nn_plan *plan);
 
 #endif

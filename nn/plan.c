@@ -270,6 +270,7 @@ void nn_plan_free(struct nn_plan **freed)
     nn_free(context, plan->block);
     nn_free(context, plan->gradients);
     nn_free(context, plan->slots);
+    nn_free(context, plan->seconds);
     nn_free(context, plan);
     *freed = NULL;
 }

@@ -16,17 +16,29 @@ static void prepare(struct nn_plan *plan)
     plan->prepared = plan->graph->version + 1;
 }
 
-static enum nn_status run_forward(struct nn_plan *plan, int images)
+enum nn_status nn_run_begin(struct nn_plan *plan, int images)
 {
     if (images < 1 || images > plan->batch)
         return nn_fail(plan->context, NN_ERROR_ARGUMENT,
                        "this plan runs 1 to %d images at once, not %d", plan->batch, images);
     plan->run.images = images;
     prepare(plan);
-    for (int t = 0; t < plan->forward_count; t++) plan->forward[t].op->forward(&plan->forward[t]);
+    return NN_OK;
+}
+
+void nn_run_end(struct nn_plan *plan)
+{
     /* Running statistics have moved. */
     if (plan->training || plan->statistics) nn_parameters_changed(plan->graph);
     plan->forward_done = true;
+}
+
+static enum nn_status run_forward(struct nn_plan *plan, int images)
+{
+    enum nn_status status = nn_run_begin(plan, images);
+    if (status) return status;
+    for (int t = 0; t < plan->forward_count; t++) plan->forward[t].op->forward(&plan->forward[t]);
+    nn_run_end(plan);
     return NN_OK;
 }
 

@@ -1,0 +1,162 @@
+/*
+ * test_profile.c — a plan's steps as nn_plan_step tells them, what nn_profile notes, and this
+ * machine's peak and bandwidth as they are measured.
+ */
+#include "nn/nn.h"
+#include "tests/test.h"
+
+enum { BATCH = 3 };
+
+struct network {
+    struct nn_context *context;
+    struct nn_graph *graph;
+    struct nn_plan *plan;
+    struct nn_node *input, *softmax, *target;
+};
+
+static bool open_network(struct network *n, int threads, bool training)
+{
+    *n = (struct network){0};
+    if (nn_open(&n->context, &(struct nn_options){.threads = threads})) return false;
+    n->graph = nn_graph_new(n->context);
+    if (!n->graph) return false;
+    n->softmax = nn_model_livenessnet(n->graph, 16, 16, 3, 2);
+    n->input = nn_find(n->graph, "input");
+    struct nn_node *loss = NULL;
+    if (training) {
+        n->target = nn_input(n->graph, "target", nn_shape2(NN_BATCH, 2));
+        loss = nn_softmax_cross_entropy(nn_node_input(n->softmax, 0), n->target, NULL);
+    }
+    struct nn_plan_options options = {
+        .batch = BATCH, .loss = loss, .outputs = &n->softmax, .output_count = 1};
+    return nn_initialize(n->graph, 1) == NN_OK && nn_compile(&n->plan, n->graph, &options) == NN_OK;
+}
+
+static void fill(const struct network *n)
+{
+    struct nn_rng rng = nn_rng_make(7, 1);
+    float *x = nn_data(n->plan, n->input);
+    for (int i = 0; i < BATCH * 16 * 16 * 3; i++) x[i] = nn_rng_uniform(&rng, 0, 1);
+    float *target = n->target ? nn_data(n->plan, n->target) : NULL;
+    for (int i = 0; target && i < BATCH * 2; i++) target[i] = i % 2 ? 1.0f : 0.0f;
+}
+
+static void close_network(struct network *n)
+{
+    nn_plan_free(&n->plan);
+    nn_graph_free(&n->graph);
+    nn_close(&n->context);
+}
+
+static void check_steps(const struct network *n)
+{
+    double in_steps = 0, in_graph = 0, seconds = 0;
+    int convolutions = 0, fused = 0;
+    bool named = true;
+    for (int i = 0; i < nn_node_count(n->graph); i++)
+        in_graph += nn_node_multiply_adds(nn_node_at(n->graph, i));
+    for (int i = 0; i < nn_plan_steps(n->plan); i++) {
+        struct nn_step_info step = nn_plan_step(n->plan, i);
+        const struct nn_node *node = nn_find(n->graph, step.name);
+        named = named && node && strcmp(nn_node_op(node), step.op) == 0 &&
+                nn_shape_equal(step.shape, nn_node_shape(node)) && step.fused;
+        in_steps += step.multiply_adds;
+        seconds += step.seconds;
+        convolutions += strcmp(step.op, "conv2d") == 0;
+        fused += strstr(step.fused, "relu") && strstr(step.fused, "affine");
+    }
+    CHECK(named, "each step has its node's name, op and shape");
+    CHECK(in_steps == in_graph && in_graph > 1e6, "multiply-adds: %.0f in steps, %.0f in the graph",
+          in_steps, in_graph);
+    CHECK(convolutions == 4, "four convolutions");
+    CHECK(fused == 5, "relu and batch norm ride along with all but the last layer");
+    CHECK(seconds == 0, "no time before the first profile");
+    CHECK(!nn_plan_step(n->plan, -1).name && !nn_plan_step(n->plan, 1000).name,
+          "no step outside the plan");
+}
+
+/* conv2d reads 16x16x3 and its kernel and bias, and writes 16x16x16. */
+static void check_bytes(const struct network *n)
+{
+    struct nn_step_info first = nn_plan_step(n->plan, 0);
+    size_t floats = BATCH * (16 * 16 * 3 + 16 * 16 * 16) + 3 * 3 * 3 * 16 + 16;
+    CHECK(strcmp(first.name, "conv2d") == 0 && first.bytes == floats * sizeof(float),
+          "%s moves %zu bytes, expected %zu", first.name, first.bytes, floats * sizeof(float));
+}
+
+static void check_profile(const struct network *n)
+{
+    float want[BATCH * 2];
+    fill(n);
+    CHECK(nn_forward(n->plan, BATCH) == NN_OK, "a run");
+    memcpy(want, nn_data(n->plan, n->softmax), sizeof want);
+    memset(nn_data(n->plan, n->softmax), 0, sizeof want);
+    CHECK(nn_profile(n->plan, BATCH) == NN_OK, "a profile");
+    CHECK(memcmp(want, nn_data(n->plan, n->softmax), sizeof want) == 0,
+          "gives the bits of nn_forward");
+    bool good = true;
+    double seconds = 0;
+    for (int i = 0; i < nn_plan_steps(n->plan); i++) {
+        double t = nn_plan_step(n->plan, i).seconds;
+        good = good && t >= 0 && t < 60;
+        seconds += t;
+    }
+    CHECK(good && seconds > 0, "times, %.0f us in all", seconds * 1e6);
+    size_t before = nn_allocations(n->context);
+    CHECK(nn_profile(n->plan, 1) == NN_OK && nn_allocations(n->context) == before,
+          "the second profile, of one image, allocates nothing");
+    CHECK(nn_profile(n->plan, BATCH + 1) == NN_ERROR_ARGUMENT && nn_error(n->context)[0],
+          "too many images: %s", nn_error(n->context));
+}
+
+/* Dropout, batch statistics: what makes a training run different must be the same here. */
+static void check_training(void)
+{
+    struct network n, other;
+    bool ready = open_network(&n, 2, true);
+    ready = open_network(&other, 2, true) && ready;
+    CHECK(ready, "two training plans");
+    if (!ready) return;
+    fill(&n);
+    fill(&other);
+    nn_plan_seed(n.plan, 3, 4);
+    nn_plan_seed(other.plan, 3, 4);
+    CHECK(nn_forward(n.plan, BATCH) == NN_OK && nn_profile(other.plan, BATCH) == NN_OK, "they run");
+    CHECK(nn_backward(n.plan) == NN_OK && nn_backward(other.plan) == NN_OK,
+          "backward follows a profile as it follows a run");
+    const struct nn_node *a = nn_find(n.graph, "conv2d/kernel");
+    const struct nn_node *b = nn_find(other.graph, "conv2d/kernel");
+    CHECK(memcmp(nn_gradient(n.plan, a), nn_gradient(other.plan, b),
+                 nn_shape_count(nn_node_shape(a)) * sizeof(float)) == 0,
+          "to the same gradients");
+    close_network(&other);
+    close_network(&n);
+}
+
+static void check_refusal(void)
+{
+    struct network n;
+    if (!CHECK(open_network(&n, 1, false), "a network")) return;
+    struct nn_plan *plan = NULL;
+    struct nn_plan_options options = {
+        .batch = 1, .outputs = &n.softmax, .output_count = 1, .statistics = true};
+    CHECK(nn_compile(&plan, n.graph, &options) == NN_OK && nn_profile(plan, 1) == NN_ERROR_ARGUMENT,
+          "a plan for nn_measure is not profiled");
+    nn_plan_free(&plan);
+    close_network(&n);
+}
+
+int main(void)
+{
+    for (int threads = 1; threads <= 2; threads++) {
+        struct network n;
+        if (!CHECK(open_network(&n, threads, false), "%d threads", threads)) continue;
+        check_steps(&n);
+        check_bytes(&n);
+        check_profile(&n);
+        close_network(&n);
+    }
+    check_training();
+    check_refusal();
+    return test_done();
+}
