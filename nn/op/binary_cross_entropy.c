@@ -116,6 +116,7 @@ const struct nn_op nn_op_binary_cross_entropy = {
     .inputs_max = 2,
     .attributes_size = sizeof(struct nn_loss_attributes),
     .fields = FIELDS,
+    .loss = true,
     .bwd_reads = NN_READS_X(0) | NN_READS_X(1),
     .infer = infer,
     .workspace = workspace,
