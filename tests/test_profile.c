@@ -146,6 +146,28 @@ static void check_refusal(void)
     close_network(&n);
 }
 
+/* No machine multiplies and adds a million numbers a second only, and none does 10^16. */
+static void check_machine(void)
+{
+    struct nn_context *context;
+    const char *const levels[] = {"scalar", NULL};
+    double peak[2];
+    for (int i = 0; i < 2; i++) {
+        nn_open(&context, &(struct nn_options){.threads = 2, .cpu = levels[i]});
+        size_t before = nn_bytes_allocated(context);
+        peak[i] = nn_measure_peak(context, 1);
+        CHECK(peak[i] > 1e6 && peak[i] < 1e16, "%s: %.1f GFLOP/s", nn_cpu(context), peak[i] * 1e-9);
+        double bandwidth = nn_measure_bandwidth(context, 2, 1 << 16);
+        CHECK(bandwidth > 1e6 && bandwidth < 1e16, "%.1f GB/s", bandwidth * 1e-9);
+        CHECK(nn_measure_bandwidth(context, 99, 1) > 0 && nn_measure_peak(context, 99) > 0,
+              "more threads than there are, fewer bytes than a vector");
+        CHECK(nn_measure_bandwidth(context, 1, SIZE_MAX) == 0, "more bytes than there are");
+        CHECK(nn_bytes_allocated(context) == before, "nothing is left behind");
+        nn_close(&context);
+    }
+    CHECK(peak[1] > peak[0] / 2, "the best level is not slower than plain C");
+}
+
 int main(void)
 {
     for (int threads = 1; threads <= 2; threads++) {
@@ -158,5 +180,6 @@ int main(void)
     }
     check_training();
     check_refusal();
+    check_machine();
     return test_done();
 }

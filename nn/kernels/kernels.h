@@ -117,7 +117,9 @@ struct nn_dropout_draw {
      */                                                                                            \
     X(sgd, (float *w, float *v, const float *g, const struct nn_sgd *sgd, size_t count))           \
     /* *sum = sum of x^2, in double */                                                             \
-    X(square_sum, (double *sum, const float *x, size_t count))
+    X(square_sum, (double *sum, const float *x, size_t count))                                     \
+    /* x[i] <- x[i] * a + b, `rounds` times, in registers: arithmetic and nothing else. */         \
+    X(fma_peak, (float *x, float a, float b, size_t count, size_t rounds))
 
 struct nn_kernels {
 #define NN_DECLARE(name, arguments) void(*name) arguments;
@@ -132,6 +134,7 @@ void nn_channel_scalar(struct nn_kernels *table);
 void nn_window_scalar(struct nn_kernels *table);
 void nn_dropout_scalar(struct nn_kernels *table);
 void nn_optimizer_scalar(struct nn_kernels *table);
+void nn_peak_scalar(struct nn_kernels *table);
 
 #define NN_LEVEL_DECLARE(level)                                                                    \
     void nn_conv_##level(struct nn_kernels *table);                                                \
@@ -139,7 +142,8 @@ void nn_optimizer_scalar(struct nn_kernels *table);
     void nn_channel_##level(struct nn_kernels *table);                                             \
     void nn_window_##level(struct nn_kernels *table);                                              \
     void nn_dropout_##level(struct nn_kernels *table);                                             \
-    void nn_optimizer_##level(struct nn_kernels *table);
+    void nn_optimizer_##level(struct nn_kernels *table);                                           \
+    void nn_peak_##level(struct nn_kernels *table);
 NN_LEVEL_DECLARE(sse)
 NN_LEVEL_DECLARE(avx2)
 NN_LEVEL_DECLARE(avx512)
