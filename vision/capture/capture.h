@@ -12,7 +12,7 @@
 /* ---- stream.c: bytes of a file, a pipe or standard input --------------------------------------
  */
 
-/* Buffered; the first VI_HEAD bytes can be looked at before anything is taken. */
+/* Buffered; the next VI_HEAD bytes can be looked at before they are taken. */
 enum { VI_HEAD = 4096 };
 struct vi_stream;
 /* "-" is standard input. A folder, and what cannot be opened, are errors that say so. */
@@ -22,7 +22,11 @@ enum nn_status vi_stream_open(struct vi_stream **stream, struct nn_context *cont
 enum nn_status vi_stream_from(struct vi_stream **stream, struct nn_context *context, int descriptor,
                               const char *name);
 void vi_stream_close(struct vi_stream **stream);
+/* The next VI_HEAD bytes, or as many as there are; valid until the next call. */
 const uint8_t *vi_stream_head(struct vi_stream *stream, size_t *size);
+/* All that is buffered, after having waited for `least` bytes (up to VI_HEAD) or the end. With 1 a
+ * live stream is taken as it comes. */
+const uint8_t *vi_stream_peek(struct vi_stream *stream, size_t least, size_t *size);
 /* Fills `to` as far as there are bytes; returns how many (fewer than asked: the end, or an error
  * that vi_stream_status tells). */
 size_t vi_stream_read(struct vi_stream *stream, void *to, size_t size);
@@ -35,8 +39,24 @@ uint64_t vi_stream_tell(const struct vi_stream *stream);
 enum nn_status vi_stream_status(const struct vi_stream *stream);
 const char *vi_stream_name(const struct vi_stream *stream); /* quoted, for messages */
 
+/* A growing block that is used again for each frame: set `size` to 0 before. */
+struct vi_bytes {
+    uint8_t *data;
+    size_t size, capacity;
+};
+/* `from` NULL: room whose bytes the caller fills in. */
+enum nn_status vi_bytes_append(struct vi_bytes *bytes, struct nn_context *context, const void *from,
+                               size_t size);
+/* Appends the stream's next `size` bytes, fewer at its end (look at bytes->size). Memory grows with
+ * what comes, not with what was promised. */
+enum nn_status vi_bytes_read(struct vi_bytes *bytes, struct vi_stream *stream, size_t size);
+void vi_bytes_free(struct vi_bytes *bytes, struct nn_context *context);
+
 /* ---- sources ------------------------------------------------------------------------------------
  */
+
+/* The longest frame that is read, in bytes; more is damage. */
+enum { VI_MAX_FRAME = 64 << 20 };
 
 /* What one call of `read` found. */
 enum vi_found {
@@ -50,7 +70,9 @@ struct vi_source_kind {
     const char *format; /* vi_capture_info.format */
     /* Do these first bytes belong to it? `path` for what has none (folders: head is NULL). */
     bool (*knows)(const char *path, const uint8_t *head, size_t size);
-    /* Sets capture->state, info.rate, .frames, .width, .height as far as known. */
+    /* Sets capture->state, info.rate, .frames, .width, .height as far as known; `close` is called
+     * whatever comes. NN_ERROR_UNSUPPORTED hands the file on to ffmpeg, and from ffmpeg's own open
+     * it means that the program is not there. */
     enum nn_status (*open)(struct vi_capture *capture);
     /* With `wanted` false the frame may be left undecoded (FRAME without an image). Sets
      * capture->seconds (negative: not known), capture->name. */
@@ -73,11 +95,20 @@ struct vi_capture {
     int64_t next;          /* index of the next frame */
 };
 
+/* What reading a frame comes to: NN_OK a frame; out of memory or a failed read an error, since they
+ * say nothing about the frame; all else a broken frame. */
+enum vi_found vi_capture_found(struct vi_capture *capture, enum nn_status status);
+/* vi_capture_open with a stream, which becomes the capture's also on failure. */
+enum nn_status vi_capture_from(struct vi_capture **capture, struct nn_context *context,
+                               struct vi_stream *stream, const char *path,
+                               const struct vi_capture_options *options);
+
 /* Makes capture->image this large (RGB), reusing its memory where it fits; the limit on pixels is
  * checked here. */
 enum nn_status vi_capture_size(struct vi_capture *capture, int width, int height);
 /* Decodes a JPEG frame into capture->image; adds the standard Huffman tables where the camera left
- * them out (as Motion-JPEG allows; ITU-T T.81, annex K.3). `name` for messages. */
+ * them out (as Motion-JPEG allows; ITU-T T.81, annex K.3). A PNG is taken as well. `name` for
+ * messages; NULL: path and number of the frame. */
 enum nn_status vi_capture_jpeg(struct vi_capture *capture, uint8_t *bytes, size_t size,
                                const char *name);
 /* 4:2:0, 4:2:2, 4:4:4 or grey planes to capture->image (which has been sized). BT.601, limited
@@ -90,6 +121,10 @@ struct vi_yuv {
     bool full;
 };
 void vi_capture_yuv(struct vi_capture *capture, const struct vi_yuv *yuv);
+
+/* mjpeg.c: does the JPEG that begins here go on with another one, so that it is a stream of them?
+ * (A photo with previews behind it, which says so in its MPF segment, is not.) Takes bytes. */
+bool vi_mjpeg_is_stream(struct vi_stream *stream);
 
 extern const struct vi_source_kind vi_source_pictures, vi_source_y4m, vi_source_avi, vi_source_mp4,
     vi_source_mjpeg, vi_source_ffmpeg;

@@ -1,0 +1,174 @@
+/*
+ * frame.c — from what containers hold to pixels: JPEG frames that may lack their Huffman tables,
+ * and planes of luma and chroma.
+ */
+#include "vision/capture/capture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum nn_status vi_capture_size(struct vi_capture *capture, int width, int height)
+{
+    struct vi_image *image = &capture->image;
+    uint64_t limit = capture->options.max_pixels;
+    if (width < 1 || height < 1)
+        return nn_fail(capture->context, NN_ERROR_FORMAT, "%s: a frame of %dx%d pixels",
+                       capture->path, width, height);
+    if ((uint64_t)width * (uint64_t)height > limit) {
+        char quoted[NN_QUOTED];
+        return nn_fail(capture->context, NN_ERROR_UNSUPPORTED,
+                       "%s: frames of %dx%d are %.6g megapixels, the limit is %.6g",
+                       nn_quote(quoted, capture->path), width, height, (double)width * height / 1e6,
+                       (double)limit / 1e6);
+    }
+    if (image->pixels && image->width == width && image->height == height) return NN_OK;
+    vi_image_free(capture->context, image);
+    return vi_image_new(image, capture->context, width, height, 3);
+}
+
+/* ---- JPEG --------------------------------------------------------------------------------------
+ */
+
+/* The tables of ITU-T T.81, annex K.3, as one DHT segment: for luma and chroma (number 0, 1) and
+ * for differences of DC and for AC (class 0, 1): 16 counts of codes by length, then the values. */
+static const uint8_t standard_tables[] = {
+    0xff, 0xc4, 0x01, 0xa2,
+    /* K.3: luma DC */
+    0x00, 0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, /**/
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
+    /* K.5: luma AC */
+    0x10, 0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d, /**/
+    0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31, 0x41, 0x06, 0x13, 0x51, 0x61, 0x07,
+    0x22, 0x71, 0x14, 0x32, 0x81, 0x91, 0xa1, 0x08, 0x23, 0x42, 0xb1, 0xc1, 0x15, 0x52, 0xd1, 0xf0,
+    0x24, 0x33, 0x62, 0x72, 0x82, 0x09, 0x0a, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x25, 0x26, 0x27, 0x28,
+    0x29, 0x2a, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49,
+    0x4a, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69,
+    0x6a, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89,
+    0x8a, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,
+    0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3, 0xc4, 0xc5,
+    0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xe1, 0xe2,
+    0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8,
+    0xf9, 0xfa,
+    /* K.4: chroma DC */
+    0x01, 0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, /**/
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
+    /* K.6: chroma AC */
+    0x11, 0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77, /**/
+    0x00, 0x01, 0x02, 0x03, 0x11, 0x04, 0x05, 0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71,
+    0x13, 0x22, 0x32, 0x81, 0x08, 0x14, 0x42, 0x91, 0xa1, 0xb1, 0xc1, 0x09, 0x23, 0x33, 0x52, 0xf0,
+    0x15, 0x62, 0x72, 0xd1, 0x0a, 0x16, 0x24, 0x34, 0xe1, 0x25, 0xf1, 0x17, 0x18, 0x19, 0x1a, 0x26,
+    0x27, 0x28, 0x29, 0x2a, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48,
+    0x49, 0x4a, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68,
+    0x69, 0x6a, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87,
+    0x88, 0x89, 0x8a, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0xa2, 0xa3, 0xa4, 0xa5,
+    0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3,
+    0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda,
+    0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8,
+    0xf9, 0xfa};
+
+/* A JPEG that reaches its first scan without any Huffman table. Damage is left to the decoder. */
+static bool lacks_tables(const uint8_t *bytes, size_t size)
+{
+    size_t at = 2;
+    if (size < 4 || bytes[0] != 0xff || bytes[1] != 0xd8) return false;
+    while (size - at >= 4 && bytes[at] == 0xff) {
+        if (bytes[at + 1] == 0xff) {
+            at++;
+            continue;
+        }
+        if (bytes[at + 1] == 0xc4) return false;
+        if (bytes[at + 1] == 0xda) return true;
+        size_t length = (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+        if (length > size - at - 2) return false;
+        at += 2 + length;
+    }
+    return false;
+}
+
+enum nn_status vi_capture_jpeg(struct vi_capture *capture, uint8_t *bytes, size_t size,
+                               const char *name)
+{
+    struct nn_context *context = capture->context;
+    struct vi_decode_options options = {.color = VI_RGB, .max_pixels = capture->options.max_pixels};
+    struct nn_text text = {.context = context};
+    uint8_t *whole = NULL;
+    enum nn_status status = NN_ERROR_MEMORY;
+    /* Before, not after: two large pictures need not lie in memory at once. */
+    vi_image_free(context, &capture->image);
+    if (!name) {
+        nn_text_printf(&text, "%s, frame %lld", capture->path, (long long)capture->next);
+        if (text.failed) goto done;
+        name = text.data;
+    }
+    if (lacks_tables(bytes, size)) {
+        whole = nn_alloc(context, size + sizeof standard_tables, 1);
+        if (!whole) goto done;
+        memcpy(whole, bytes, 2);
+        memcpy(whole + 2, standard_tables, sizeof standard_tables);
+        memcpy(whole + 2 + sizeof standard_tables, bytes + 2, size - 2);
+        bytes = whole;
+        size += sizeof standard_tables;
+    }
+    status = vi_decode(&capture->image, context, bytes, size, &options, name);
+done:
+    nn_free(context, whole);
+    nn_text_free(&text);
+    return status;
+}
+
+/* ---- luma and chroma ---------------------------------------------------------------------------
+ */
+
+/* ITU-R BT.601 with 16 bits behind the point. Limited range has luma in 16..235 and chroma in
+ * 16..240, so that luma is stretched by 255/219 and chroma by 255/224; full range is JFIF's.
+ *
+ *     R = y (Y - black) + rv (V - 128)
+ *     G = y (Y - black) - gu (U - 128) - gv (V - 128)
+ *     B = y (Y - black) + bu (U - 128)
+ *
+ * with rv = 2 (1 - 0.299), bu = 2 (1 - 0.114), gu = bu 0.114 / 0.587, gv = rv 0.299 / 0.587. */
+struct weights {
+    int black, y, rv, gu, gv, bu;
+};
+static const struct weights limited_range = {16, 76309, 104597, 25675, 53279, 132201};
+static const struct weights full_range = {0, 65536, 91881, 22553, 46802, 116130};
+
+static uint8_t clamp(int value)
+{
+    value >>= 16;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+static void gray_row(uint8_t *to, const uint8_t *y, int width, const struct weights *w)
+{
+    for (int x = 0; x < width; x++, to += 3)
+        to[0] = to[1] = to[2] = clamp((y[x] - w->black) * w->y + 32768);
+}
+
+static void color_row(uint8_t *to, const struct vi_yuv *yuv, int row, int width,
+                      const struct weights *w)
+{
+    const uint8_t *y = yuv->y + row * yuv->y_stride;
+    const uint8_t *u = yuv->u + (row >> yuv->shift_y) * yuv->uv_stride;
+    const uint8_t *v = yuv->v + (row >> yuv->shift_y) * yuv->uv_stride;
+    for (int x = 0; x < width; x++, to += 3) {
+        int du = u[x >> yuv->shift_x] - 128, dv = v[x >> yuv->shift_x] - 128;
+        int luma = (y[x] - w->black) * w->y + 32768; /* + half: rounded, not cut */
+        to[0] = clamp(luma + w->rv * dv);
+        to[1] = clamp(luma - w->gu * du - w->gv * dv);
+        to[2] = clamp(luma + w->bu * du);
+    }
+}
+
+void vi_capture_yuv(struct vi_capture *capture, const struct vi_yuv *yuv)
+{
+    const struct vi_image *image = &capture->image;
+    const struct weights *w = yuv->full ? &full_range : &limited_range;
+    for (int row = 0; row < image->height; row++) {
+        uint8_t *to = image->pixels + row * image->stride;
+        if (yuv->u && yuv->v)
+            color_row(to, yuv, row, image->width, w);
+        else
+            gray_row(to, yuv->y + row * yuv->y_stride, image->width, w);
+    }
+}
