@@ -96,6 +96,31 @@ def binary_cross_entropy(x, t, smoothing=0.0, weights=(1.0, 1.0)):
     return (((1 - t) * weights[0] + t * weights[1]) * entropy).mean().reshape(1)
 
 
+def prior_box(min_size, max_size=(), ratios=(), flip=False, clip=False, step=None):
+    """Caffe-SSD's PriorBox: numpy, since PyTorch has none."""
+    def run(chart, picture):
+        kept = []
+        for a in ratios:
+            if all(abs(a - b) > 1e-6 for b in [1.0] + kept):
+                kept += [a, 1 / a] if flip else [a]
+        sizes = []
+        for i, m in enumerate(min_size):
+            sizes += [(m, m)] + [(np.sqrt(m * s),) * 2 for s in max_size[i:i + 1]]
+            sizes += [(m * np.sqrt(a), m / np.sqrt(a)) for a in kept]
+        whole = np.array(picture.shape[1:3])
+        grid = np.array(chart.shape[1:3])
+        y, x = np.indices(grid)[..., None] + 0.5
+        down, right = whole / grid if step is None else step
+        w, h = np.array(sizes).T
+        boxes = np.stack([(x * right - w / 2) / whole[1], (y * down - h / 2) / whole[0],
+                          (x * right + w / 2) / whole[1], (y * down + h / 2) / whole[0]], -1)
+        if clip:
+            boxes = boxes.clip(0, 1)
+        variance = np.broadcast_to([f32(0.1), 0.125, f32(0.2), 0.25], boxes.shape)
+        return torch.tensor(np.stack([boxes.ravel(), variance.ravel()])[None])
+    return run
+
+
 def f32(value):
     """A constant as C's float holds it."""
     return float(np.float32(value))
@@ -170,6 +195,11 @@ RULES = {
         lambda x, scale: scale * x / torch.sqrt((x * x).sum(-1, True) + f32(1e-3)),
     "l2_normalize.wide":
         lambda x, scale: scale * x / torch.sqrt((x * x).sum(-1, True) + f32(1e-10)),
+    "prior_box.plain": prior_box([8], [18], [2, 3], flip=True, step=(10, 9)),
+    "prior_box.bare": prior_box([7.5]),
+    "prior_box.several_clipped":
+        prior_box([5, 20.5], [11, 30], [1, 0.5, 0.5, 3], clip=True),
+    "prior_box.inverse_given": prior_box([5, 6, 7], (), [2, 0.5, 1.0000001, 4], flip=True),
     "softmax_cross_entropy.smooth_weighted":
         lambda x, t: softmax_cross_entropy(x, t, 0.125, [0.5, 2.0, 1.25]),
     "softmax_cross_entropy.*": softmax_cross_entropy,
