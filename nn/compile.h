@@ -16,13 +16,14 @@
 enum { NONE = -1 };
 
 /* A buffer of the plan. Time is counted in steps, forward 0 .. F-1, then backward F .. F+B-1;
- * a slot is alive in [first, last]. A slot that shares another's memory points to it by `root`,
- * and the root's size and life cover both. */
+ * a slot is alive in [first, last]. A slot that shares another's memory, or lies inside it, points
+ * to it by `root`, and the root's size and life cover both. */
 struct nn_slot {
     size_t bytes;
     int first, last;
     int root;      /* own index: a root */
     size_t offset; /* of a root, in the block */
+    size_t inside; /* of another, in the slot it points to: 0, or its place in a concatenation */
     const char *what;
     const struct nn_node *node;
 };
@@ -37,9 +38,11 @@ struct nn_mark {
     /* fusion */
     bool no_step;               /* its forward runs inside another step, or not at all */
     struct nn_node *stands_for; /* its value is this node's */
-    struct nn_node *fused_relu, *fused_affine; /* in this op's epilogue */
-    bool relu_backward_fused;                  /* a relu whose backward runs inside its user's */
-    bool gradient_begun;                       /* its first share has a place */
+    struct nn_node *fused_residual, *fused_affine, *fused_relu, *fused_after; /* in its epilogue */
+    const struct nn_node *composes; /* an affine map that takes in this one before it */
+    bool constant;                  /* depends on shapes alone: runs once */
+    bool relu_backward_fused;       /* a relu whose backward runs inside its user's */
+    bool gradient_begun;            /* its first share has a place */
     /* slots */
     int value, gradient_slot, saved;
     int forward_time, backward_time; /* NONE: does not run */
@@ -61,8 +64,8 @@ struct nn_compiler {
     const struct nn_plan_options *options;
     bool training, statistics;
     struct nn_mark *mark; /* [graph->count] */
-    struct nn_planned *forward, *backward;
-    int forward_count, backward_count;
+    struct nn_planned *forward, *backward, *constant;
+    int forward_count, backward_count, constant_count;
     struct nn_slot *slots;
     int slot_count, slot_capacity;
     size_t block_bytes;
@@ -70,8 +73,23 @@ struct nn_compiler {
 
 enum nn_status nn_plan_gradients(struct nn_compiler *compiler);
 void nn_plan_fusions(struct nn_compiler *compiler);
+/* Will prepare turn this node into y = x * scale + shift? */
+bool nn_plan_affine(const struct nn_compiler *compiler, const struct nn_node *node);
 enum nn_status nn_plan_lifetimes(struct nn_compiler *compiler);
 enum nn_status nn_plan_layout(struct nn_compiler *compiler);
+
+/* Predicts; neither trains nor measures statistics. */
+static inline bool nn_plan_predicts(const struct nn_compiler *compiler)
+{
+    return !compiler->training && !compiler->statistics;
+}
+
+/* Does the plan call this op's prepare? An affine op's only where it is one. */
+static inline bool nn_plan_prepares(const struct nn_compiler *compiler, const struct nn_node *node)
+{
+    return nn_plan_predicts(compiler) && node->op->prepare &&
+           (!node->op->affine_at_inference || nn_plan_affine(compiler, node));
+}
 
 /* Bytes of a node's value at the plan's batch. */
 static inline size_t nn_value_bytes(const struct nn_compiler *compiler, const struct nn_node *node)
@@ -85,8 +103,8 @@ struct nn_plan {
     struct nn_run run;
     int batch;
     bool training, statistics;
-    struct nn_step *forward, *backward, *prepare;
-    int forward_count, backward_count, prepare_count;
+    struct nn_step *forward, *backward, *prepare, *constant;
+    int forward_count, backward_count, prepare_count, constant_count;
     float **value; /* [graph->count at compile time]; NULL: not kept */
     float **gradient;
     int node_count;
@@ -98,6 +116,7 @@ struct nn_plan {
     int slot_count;
     uint64_t prepared; /* the graph's version that `prepare` has seen, + 1 */
     bool forward_done;
+    bool constants_done;
     double *seconds; /* [forward_count], nn_profile's; NULL before the first */
 };
 

@@ -156,6 +156,7 @@ struct nn_step {
     void *saved;                 /* op->saved bytes: written by forward, read by backward */
     void *workspace;             /* op->workspace bytes: garbage at the start of each call */
     struct nn_epilogue epilogue; /* what was fused into this op; bias is the op's own business */
+    const float *compose;        /* prepare: scale [C], shift [C] of the affine map before this */
     bool fused_relu_backward;    /* x[0] is a relu's output: mask dx[0] by it */
 };
 
@@ -175,6 +176,7 @@ struct nn_op {
     bool loss;     /* not part of the network that is saved */
     bool takes_epilogue;
     bool relu;       /* can be fused as nn_epilogue.relu */
+    bool adds;       /* y = x[0] + x[1]: either can be nn_epilogue.residual */
     bool masks_relu; /* backward honours fused_relu_backward */
     /* Sets node->shape from its inputs and attributes; errors through nn_graph_fail. */
     enum nn_status (*infer)(struct nn_node *node);
@@ -183,7 +185,10 @@ struct nn_op {
     /* Inference: called before the first run and after weights changed. An op that is then
      * y = x * scale + shift per channel writes scale[C], shift[C] into saved. */
     void (*prepare)(struct nn_step *step);
-    bool affine_at_inference;
+    bool affine_at_inference; /* where all inputs but x[0] are parameters or states */
+    /* Where input i lies in y, in floats, when y is its inputs one after another; false: it is
+     * not. Inputs may then be computed right there, and forward finds x[i] in its place. */
+    bool (*place)(size_t *floats, const struct nn_node *node, int i, int batch);
     void (*forward)(struct nn_step *step);
     void (*backward)(struct nn_step *step); /* NULL: gradients do not pass */
     double (*multiply_adds)(const struct nn_node *node);
@@ -191,6 +196,18 @@ struct nn_op {
 
 const struct nn_op *nn_op_find(const char *name);
 const struct nn_op *nn_op_at(int index); /* NULL past the end */
+
+/* An epilogue for filters from `filter` on, of the value's part that begins `offset` floats in. */
+static inline struct nn_epilogue nn_epilogue_from(const struct nn_epilogue *epilogue, int filter,
+                                                  ptrdiff_t offset)
+{
+    struct nn_epilogue from = *epilogue;
+    if (from.bias) from.bias += filter;
+    if (from.residual) from.residual += offset;
+    if (from.scale) from.scale += filter, from.shift += filter;
+    if (from.scale_after) from.scale_after += filter, from.shift_after += filter;
+    return from;
+}
 
 /* Splits [0, count) into ranges of at least `grain` and runs them on the pool. */
 typedef void nn_range_task(const struct nn_step *step, size_t from, size_t to);

@@ -44,17 +44,32 @@ static void use(struct nn_compiler *compiler, int slot, int time)
     if (time > root->last) root->last = time;
 }
 
-/* `slot` becomes another name for the memory of `other`. */
-static void share(struct nn_compiler *compiler, int slot, int other)
+/* `slot` becomes another name for the memory of `other`, `inside` bytes into it. */
+static void share(struct nn_compiler *compiler, int slot, int other, size_t inside)
 {
     struct nn_slot *a = root_of(compiler, slot), *b = root_of(compiler, other);
     if (a == b) return;
     if (a->first < b->first) b->first = a->first;
     if (a->last > b->last) b->last = a->last;
     a->root = b->root;
+    a->inside = inside;
 }
 
 /* ---- what there is --------------------------------------------------------------------------- */
+
+/* Notes the step that computes an op; returns its time. */
+static int add_step(struct nn_compiler *compiler, struct nn_node *node)
+{
+    struct nn_mark *mark = &compiler->mark[node->index];
+    struct nn_planned planned = {.node = node, .workspace = NONE};
+    if (mark->constant) {
+        compiler->constant[compiler->constant_count++] = planned;
+        return 0;
+    }
+    mark->forward_time = compiler->forward_count;
+    compiler->forward[compiler->forward_count] = planned;
+    return compiler->forward_count++;
+}
 
 static enum nn_status add_forward_steps(struct nn_compiler *compiler)
 {
@@ -63,19 +78,16 @@ static enum nn_status add_forward_steps(struct nn_compiler *compiler)
         struct nn_mark *mark = &compiler->mark[i];
         if (!mark->needed || node->kind == NN_KIND_PARAMETER || node->kind == NN_KIND_STATE)
             continue;
-        int time = node->kind == NN_KIND_INPUT || mark->no_step ? 0 : compiler->forward_count;
-        if (node->kind == NN_KIND_OP && !mark->no_step) {
-            mark->forward_time = time;
-            compiler->forward[compiler->forward_count++] =
-                (struct nn_planned){.node = node, .workspace = NONE};
-        }
+        bool runs = node->kind == NN_KIND_OP && !mark->no_step;
+        int time = runs ? add_step(compiler, node) : 0;
         if (mark->stands_for) {
             mark->value = compiler->mark[mark->stands_for->index].value;
         } else {
             mark->value = new_slot(compiler, node, "value", nn_value_bytes(compiler, node), time);
             if (mark->value == NONE) return NN_ERROR_MEMORY;
         }
-        if (node->kind == NN_KIND_INPUT || mark->kept) use(compiler, mark->value, FOREVER);
+        if (node->kind == NN_KIND_INPUT || mark->kept || mark->constant)
+            use(compiler, mark->value, FOREVER);
     }
     return NN_OK;
 }
@@ -173,7 +185,7 @@ static enum nn_status add_saved(struct nn_compiler *compiler)
         if (node->kind != NN_KIND_OP || !mark->needed || !node->op->saved) continue;
         size_t bytes = node->op->saved(node, compiler->options->batch, compiler->training);
         if (!bytes) continue;
-        bool prepared = !compiler->training && !compiler->statistics && node->op->prepare;
+        bool prepared = nn_plan_prepares(compiler, node);
         int first = prepared || mark->forward_time == NONE ? 0 : mark->forward_time;
         mark->saved = new_slot(compiler, node, "saved", bytes, first);
         if (mark->saved == NONE) return NN_ERROR_MEMORY;
@@ -205,6 +217,24 @@ static void note_readers(struct nn_compiler *compiler)
     }
 }
 
+/* Values that are put side by side are computed where they shall lie. */
+static void share_places(struct nn_compiler *compiler)
+{
+    for (int t = 0; t < compiler->forward_count; t++) {
+        const struct nn_node *node = compiler->forward[t].node;
+        for (int i = 0; node->op->place && i < node->inputs; i++) {
+            const struct nn_mark *input = &compiler->mark[node->input[i]->index];
+            size_t floats;
+            if (node->input[i]->kind != NN_KIND_OP || input->constant ||
+                compiler->slots[input->value].root != input->value ||
+                !node->op->place(&floats, node, i, compiler->options->batch))
+                continue;
+            share(compiler, input->value, compiler->mark[node->index].value,
+                  floats * sizeof(float));
+        }
+    }
+}
+
 static void share_in_place(struct nn_compiler *compiler)
 {
     for (int t = 0; t < compiler->forward_count; t++) {
@@ -213,7 +243,7 @@ static void share_in_place(struct nn_compiler *compiler)
         int x = compiler->mark[node->input[0]->index].value;
         int y = compiler->mark[node->index].value;
         const struct nn_slot *root = root_of(compiler, x);
-        if (root->last <= t && root->bytes == root_of(compiler, y)->bytes) share(compiler, y, x);
+        if (root->last <= t && root->bytes == root_of(compiler, y)->bytes) share(compiler, y, x, 0);
     }
     for (int t = 0; t < compiler->backward_count; t++) {
         const struct nn_planned *planned = &compiler->backward[t];
@@ -223,7 +253,7 @@ static void share_in_place(struct nn_compiler *compiler)
         const struct nn_slot *root = root_of(compiler, dy);
         if (root->last <= compiler->forward_count + t &&
             root->bytes == root_of(compiler, dx)->bytes)
-            share(compiler, dx, dy);
+            share(compiler, dx, dy, 0);
     }
 }
 
@@ -236,7 +266,12 @@ enum nn_status nn_plan_lifetimes(struct nn_compiler *compiler)
         status = add_scratch(compiler, &compiler->forward[t], t);
     for (int t = 0; !status && t < compiler->backward_count; t++)
         status = add_scratch(compiler, &compiler->backward[t], compiler->forward_count + t);
+    for (int t = 0; !status && t < compiler->constant_count; t++)
+        status = add_scratch(compiler, &compiler->constant[t], 0);
     if (status) return status;
+    for (int t = 0; t < compiler->constant_count; t++)
+        use(compiler, compiler->constant[t].workspace, FOREVER);
+    if (nn_plan_predicts(compiler) && !compiler->options->no_sharing) share_places(compiler);
     note_readers(compiler);
     if (compiler->options->no_sharing) {
         for (int i = 0; i < compiler->slot_count; i++) {

@@ -76,9 +76,11 @@ static void select_nodes(struct nn_compiler *compiler)
 
 static float *slot_memory(const struct nn_plan *plan, const struct nn_compiler *compiler, int slot)
 {
+    size_t inside = 0;
     if (slot == NONE) return NULL;
-    while (compiler->slots[slot].root != slot) slot = compiler->slots[slot].root;
-    return plan->block + compiler->slots[slot].offset / sizeof(float);
+    for (; compiler->slots[slot].root != slot; slot = compiler->slots[slot].root)
+        inside += compiler->slots[slot].inside;
+    return plan->block + (compiler->slots[slot].offset + inside) / sizeof(float);
 }
 
 static float *value_memory(const struct nn_plan *plan, const struct nn_compiler *compiler,
@@ -87,6 +89,26 @@ static float *value_memory(const struct nn_plan *plan, const struct nn_compiler 
     if (node->kind == NN_KIND_PARAMETER || node->kind == NN_KIND_STATE)
         return plan->graph->values + node->offset;
     return slot_memory(plan, compiler, compiler->mark[node->index].value);
+}
+
+/* Scale [C], then shift [C], where prepare of an affine node leaves them; NULL: no node. */
+static const float *affine_memory(const struct nn_plan *plan, const struct nn_compiler *compiler,
+                                  const struct nn_node *node)
+{
+    return node ? slot_memory(plan, compiler, compiler->mark[node->index].saved) : NULL;
+}
+
+static void bind_epilogue(struct nn_epilogue *epilogue, const struct nn_plan *plan,
+                          const struct nn_compiler *compiler, const struct nn_node *node)
+{
+    const struct nn_mark *mark = &compiler->mark[node->index];
+    epilogue->relu = mark->fused_relu != NULL;
+    if (mark->fused_residual)
+        epilogue->residual = value_memory(plan, compiler, mark->fused_residual);
+    epilogue->scale = affine_memory(plan, compiler, mark->fused_affine);
+    epilogue->scale_after = affine_memory(plan, compiler, mark->fused_after);
+    if (epilogue->scale) epilogue->shift = epilogue->scale + nn_channels(node);
+    if (epilogue->scale_after) epilogue->shift_after = epilogue->scale_after + nn_channels(node);
 }
 
 static void bind_step(struct nn_plan *plan, const struct nn_compiler *compiler,
@@ -105,12 +127,8 @@ static void bind_step(struct nn_plan *plan, const struct nn_compiler *compiler,
     step->y = value_memory(plan, compiler, node);
     step->saved = slot_memory(plan, compiler, mark->saved);
     step->workspace = slot_memory(plan, compiler, workspace);
-    step->epilogue.relu = mark->fused_relu != NULL;
-    if (mark->fused_affine) {
-        const struct nn_mark *affine = &compiler->mark[mark->fused_affine->index];
-        step->epilogue.scale = slot_memory(plan, compiler, affine->saved);
-        step->epilogue.shift = step->epilogue.scale + nn_channels(mark->fused_affine);
-    }
+    step->compose = affine_memory(plan, compiler, mark->composes);
+    bind_epilogue(&step->epilogue, plan, compiler, node);
     step->fused_relu_backward =
         node->inputs && compiler->mark[node->input[0]->index].relu_backward_fused;
 }
@@ -156,6 +174,10 @@ static void bind(struct nn_plan *plan, struct nn_compiler *compiler)
                   compiler->forward[t].workspace);
     for (int t = 0; t < compiler->backward_count; t++)
         bind_backward(plan, compiler, &plan->backward[t], &compiler->backward[t]);
+    for (int t = 0; t < compiler->constant_count; t++)
+        bind_step(plan, compiler, &plan->constant[t], compiler->constant[t].node,
+                  compiler->constant[t].workspace);
+    plan->constant_count = compiler->constant_count;
     plan->forward_count = compiler->forward_count;
     plan->backward_count = compiler->backward_count;
     for (int i = 0; i < plan->node_count; i++) {
@@ -167,8 +189,7 @@ static void bind(struct nn_plan *plan, struct nn_compiler *compiler)
             plan->gradient[i] = plan->gradients + node->offset;
         if (mark->gradient && node->kind == NN_KIND_INPUT)
             plan->gradient[i] = slot_memory(plan, compiler, mark->gradient_slot);
-        if (node->kind == NN_KIND_OP && mark->needed && node->op->prepare && !plan->training &&
-            !plan->statistics)
+        if (node->kind == NN_KIND_OP && mark->needed && nn_plan_prepares(compiler, node))
             bind_step(plan, compiler, &plan->prepare[plan->prepare_count++], node, NONE);
     }
     if (plan->training)
@@ -184,14 +205,17 @@ static enum nn_status allocate(struct nn_plan *plan, struct nn_compiler *compile
     plan->backward =
         nn_alloc(context, (size_t)compiler->backward_count + 1, sizeof(struct nn_step));
     plan->prepare = nn_alloc(context, nodes, sizeof(struct nn_step));
+    plan->constant =
+        nn_alloc(context, (size_t)compiler->constant_count + 1, sizeof(struct nn_step));
     plan->value = nn_alloc(context, nodes, sizeof(float *));
     plan->gradient = nn_alloc(context, nodes, sizeof(float *));
     plan->block = nn_alloc(context, compiler->block_bytes + 1, 1);
     plan->block_bytes = compiler->block_bytes;
     if (plan->training)
         plan->gradients = nn_alloc(context, plan->graph->trained_floats + 1, sizeof(float));
-    bool complete = plan->forward && plan->backward && plan->prepare && plan->value &&
-                    plan->gradient && plan->block && (plan->gradients || !plan->training);
+    bool complete = plan->forward && plan->backward && plan->prepare && plan->constant &&
+                    plan->value && plan->gradient && plan->block &&
+                    (plan->gradients || !plan->training);
     return complete ? NN_OK : NN_ERROR_MEMORY;
 }
 
@@ -206,7 +230,9 @@ static enum nn_status run_passes(struct nn_compiler *compiler)
     compiler->mark = nn_alloc(compiler->context, nodes, sizeof *compiler->mark);
     compiler->forward = nn_alloc(compiler->context, nodes, sizeof *compiler->forward);
     compiler->backward = nn_alloc(compiler->context, nodes + inputs, sizeof *compiler->backward);
-    if (!compiler->mark || !compiler->forward || !compiler->backward) return NN_ERROR_MEMORY;
+    compiler->constant = nn_alloc(compiler->context, nodes, sizeof *compiler->constant);
+    if (!compiler->mark || !compiler->forward || !compiler->backward || !compiler->constant)
+        return NN_ERROR_MEMORY;
     select_nodes(compiler);
     enum nn_status status = compiler->training ? nn_plan_gradients(compiler) : NN_OK;
     if (status) return status;
@@ -253,6 +279,7 @@ enum nn_status nn_compile(struct nn_plan **plan, struct nn_graph *graph,
     nn_free(graph->context, compiler.mark);
     nn_free(graph->context, compiler.forward);
     nn_free(graph->context, compiler.backward);
+    nn_free(graph->context, compiler.constant);
     nn_free(graph->context, compiler.slots);
     return status;
 }
@@ -265,6 +292,7 @@ void nn_plan_free(struct nn_plan **freed)
     nn_free(context, plan->forward);
     nn_free(context, plan->backward);
     nn_free(context, plan->prepare);
+    nn_free(context, plan->constant);
     nn_free(context, plan->value);
     nn_free(context, plan->gradient);
     nn_free(context, plan->block);

@@ -9,10 +9,29 @@ void nn_plan_seed(struct nn_plan *plan, uint64_t seed, uint64_t step)
     plan->run.step = step;
 }
 
+/* scale, shift of an affine map, after the map `first`: (x s1 + t1) s + t. */
+static void compose(struct nn_step *step)
+{
+    int channels = nn_channels(step->node);
+    float *scale = step->saved, *shift = scale + channels;
+    const float *first = step->compose;
+    for (int c = 0; c < channels; c++) {
+        shift[c] = (float)((double)first[channels + c] * (double)scale[c] + (double)shift[c]);
+        scale[c] = (float)((double)first[c] * (double)scale[c]);
+    }
+}
+
 static void prepare(struct nn_plan *plan)
 {
+    for (int t = 0; t < plan->constant_count && !plan->constants_done; t++)
+        plan->constant[t].op->forward(&plan->constant[t]);
+    plan->constants_done = true;
     if (plan->prepared == plan->graph->version + 1) return;
-    for (int t = 0; t < plan->prepare_count; t++) plan->prepare[t].op->prepare(&plan->prepare[t]);
+    for (int t = 0; t < plan->prepare_count; t++) {
+        struct nn_step *step = &plan->prepare[t];
+        step->op->prepare(step);
+        if (step->compose) compose(step);
+    }
     plan->prepared = plan->graph->version + 1;
 }
 

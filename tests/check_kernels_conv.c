@@ -57,7 +57,15 @@ static void scatter(float *block, const float *dense, int rows, int width, ptrdi
         memcpy(block + r * stride, dense + (ptrdiff_t)r * width, (size_t)width * sizeof *block);
 }
 
-/* Value and bound of output (p, k) after the epilogue. */
+/* value * scale + shift, and its bound. */
+static void affine_reference(double *value, double *allowed, float scale, float shift)
+{
+    double scaled = *value * (double)scale;
+    *value = scaled + (double)shift;
+    *allowed = *allowed * fabs((double)scale) + 2 * ROUNDING * (fabs(scaled) + fabs(*value));
+}
+
+/* Value and bound of output (p, k) after the epilogue, whose residual begins at pixel p. */
 static void conv_reference(double *want, double *bound, const float *x, const float *w,
                            const struct nn_conv_row *row, const struct nn_epilogue *epilogue, int k)
 {
@@ -74,13 +82,14 @@ static void conv_reference(double *want, double *bound, const float *x, const fl
         sum += epilogue->bias[k];
         allowed += ROUNDING * fabs(sum);
     }
-    if (epilogue->relu && sum < 0.0) sum = 0.0;
-    if (epilogue->scale) {
-        double scaled = sum * epilogue->scale[k];
-        sum = scaled + epilogue->shift[k];
-        allowed =
-            allowed * fabs((double)epilogue->scale[k]) + 2 * ROUNDING * (fabs(scaled) + fabs(sum));
+    if (epilogue->residual) {
+        sum += epilogue->residual[k];
+        allowed += ROUNDING * fabs(sum);
     }
+    if (epilogue->scale) affine_reference(&sum, &allowed, epilogue->scale[k], epilogue->shift[k]);
+    if (epilogue->relu && sum < 0.0) sum = 0.0;
+    if (epilogue->scale_after)
+        affine_reference(&sum, &allowed, epilogue->scale_after[k], epilogue->shift_after[k]);
     *want = sum;
     *bound = allowed * (1.0 + 1e-3);
 }
@@ -100,11 +109,17 @@ static void conv_row_once(struct subject *s, int i)
     if (i & 2) epilogue.bias = place_filled(2, filters, 0, SIGNED);
     if (i & 4) epilogue.scale = place_filled(3, filters, 0, SIGNED);
     if (i & 4) epilogue.shift = place_filled(4, filters, 0, SIGNED);
+    if (i & 8) epilogue.residual = place_filled(6, y_extent(&row), 0, SIGNED);
+    if (i & 16) epilogue.scale_after = place_filled(7, filters, 0, SIGNED);
+    if (i & 16) epilogue.shift_after = epilogue.scale_after;
     float *y = place(5, y_extent(&row), i % 2);
     int outputs = row.pixels * row.filters;
-    for (int o = 0; o < outputs; o++)
-        conv_reference(want + o, bound + o, x + o / row.filters * row.step, w, &row, &epilogue,
-                       o % row.filters);
+    for (int o = 0; o < outputs; o++) {
+        int p = o / row.filters;
+        struct nn_epilogue at = epilogue;
+        if (at.residual) at.residual += p * row.y_stride;
+        conv_reference(want + o, bound + o, x + p * row.step, w, &row, &at, o % row.filters);
+    }
 
     s->kernels.conv_row(y, x, w, &row, &epilogue);
     bool intact = collect(got, y, row.pixels, row.filters, row.y_stride);
@@ -116,6 +131,7 @@ static void conv_row_once(struct subject *s, int i)
     right.pixels = row.pixels - cut;
     poison(y, y_extent(&row));
     s->kernels.conv_row(y, x, w, &left, &epilogue);
+    if (epilogue.residual) epilogue.residual += cut * row.y_stride;
     s->kernels.conv_row(y + cut * row.y_stride, x + cut * row.step, w, &right, &epilogue);
     collect(parts, y, row.pixels, row.filters, row.y_stride);
     expect_same(s, got, parts, (size_t)outputs, "whole and cut in two");

@@ -94,6 +94,14 @@ static struct nn_node *squeeze(struct nn_node *x)
     return nn_layer_conv2d(x, NULL, CHANNELS, 3, 3, NULL);
 }
 
+static struct nn_node *channel_values(struct nn_node *x)
+{
+    char name[32];
+    if (!x) return NULL;
+    snprintf(name, sizeof name, "values_%d", nn_node_count(x->graph));
+    return nn_parameter(x->graph, name, nn_shape1(CHANNELS), NN_HE_NORMAL);
+}
+
 static struct nn_node *there_and_back(struct nn_node *x)
 {
     return nn_reshape(nn_relu(nn_flatten(x)), nn_shape4(NN_BATCH, SIDE, -1, CHANNELS));
@@ -110,6 +118,31 @@ static struct nn_node *through_dense(struct nn_node *x)
     struct nn_node *y = nn_layer_batch_norm(nn_relu(nn_layer_dense(nn_flatten(x), NULL, 8)), NULL);
     y = nn_layer_dense(nn_dropout(y, 0.25f), NULL, SIDE * SIDE * CHANNELS);
     return nn_reshape(y, nn_shape4(NN_BATCH, SIDE, SIDE, CHANNELS));
+}
+
+/* A pre-activation residual block (He et al. 2016): everything an epilogue can take in. */
+static struct nn_node *residual(struct nn_node *a, struct nn_node *b)
+{
+    struct nn_node *y = nn_layer_batch_norm(nn_add(b, squeeze(a)), NULL);
+    y = nn_scale_shift(y, channel_values(y), channel_values(y));
+    return nn_layer_batch_norm(nn_relu(y), NULL);
+}
+
+/* Affine maps in a row, then a relu, with nothing before them to take them in. */
+static struct nn_node *maps_in_a_row(struct nn_node *a)
+{
+    struct nn_node *y = nn_scale_shift(nn_sigmoid(a), channel_values(a), NULL);
+    return nn_relu(nn_layer_batch_norm(nn_layer_batch_norm(y, NULL), NULL));
+}
+
+/* Heads of a detector: maps side by side, as rows. */
+static struct nn_node *heads(struct nn_node *a, struct nn_node *b)
+{
+    struct nn_node *rows[] = {nn_flatten(squeeze(a)), nn_flatten(nn_relu(b)), nn_flatten(a),
+                              nn_flatten(squeeze(b))};
+    struct nn_node *all = nn_concat(rows, 4, 1);
+    all = nn_reshape(nn_relu(all), nn_shape4(NN_BATCH, 4 * SIDE, SIDE, CHANNELS));
+    return nn_max_pool(all, &(struct nn_pool_options){.size_h = 4, .size_w = 1});
 }
 
 static struct nn_node *draw_node(struct nn_node *a, struct nn_node *b, uint32_t kind)
@@ -147,6 +180,14 @@ static struct nn_node *draw_node(struct nn_node *a, struct nn_node *b, uint32_t 
         return nn_avg_pool(a, &pool);
     case 14:
         return nn_layer_batch_norm(nn_relu(nn_add(a, b)), NULL);
+    case 15:
+        return residual(a, b);
+    case 16:
+        return maps_in_a_row(a);
+    case 17:
+        return heads(a, b);
+    case 18:
+        return nn_relu(nn_add(squeeze(a), squeeze(b)));
     default:
         return nn_leaky_relu(nn_softmax(a), 0.5f);
     }
@@ -166,7 +207,7 @@ static void build_network(struct network *network, struct nn_context *context, u
         struct nn_node *a =
             network->maps[nn_rng_below(&rng, 3) ? last : nn_rng_below(&rng, last + 1)];
         struct nn_node *b = network->maps[nn_rng_below(&rng, last + 1)];
-        network->maps[network->count++] = draw_node(a, b, nn_rng_below(&rng, 16));
+        network->maps[network->count++] = draw_node(a, b, nn_rng_below(&rng, 20));
     }
     /* A parameter in any case: the loss depends on it. */
     network->out = squeeze(network->maps[network->count - 1]);
@@ -191,13 +232,14 @@ static float *run_network(struct nn_context *context, uint64_t seed, bool traini
     *count = 0;
     if (nn_initialize(network.graph, seed) == NN_OK &&
         nn_compile(&network.plan, network.graph, &options) == NN_OK) {
-        size_t floats = nn_node_count_for(network.out, IMAGES), place = 0;
+        int images = how->batch < IMAGES ? how->batch : IMAGES;
+        size_t floats = nn_node_count_for(network.out, images), place = 0;
         all = calloc(network.graph->value_floats + 4 * floats, sizeof *all);
         for (int run = 0; run < 2; run++) {
             nn_plan_seed(network.plan, seed, (uint64_t)run);
             numbers_fill(nn_data(network.plan, network.input), floats, 1, 'i', seed, 2);
             if (training) numbers_fill(nn_data(network.plan, network.r), floats, 1, 'i', seed, 3);
-            nn_forward(network.plan, IMAGES);
+            nn_forward(network.plan, images);
             if (training) nn_backward(network.plan);
         }
         for (int i = 0; all && i < options.output_count; i++, place += floats)
@@ -206,7 +248,7 @@ static float *run_network(struct nn_context *context, uint64_t seed, bool traini
             struct nn_node *node = nn_node_at(network.graph, i);
             const float *values =
                 node->kind == NN_KIND_STATE ? nn_values(node) : nn_gradient(network.plan, node);
-            size_t size = values ? nn_node_count_for(node, IMAGES) : 0;
+            size_t size = values ? nn_node_count_for(node, images) : 0;
             if (values && node != network.r) {
                 memcpy(all + place, values, size * sizeof *all);
                 place += size;
@@ -250,6 +292,8 @@ static void check_networks(struct nn_context *one, struct nn_context *three)
     const struct nn_plan_options apart = {.batch = IMAGES, .no_sharing = true};
     const struct nn_plan_options alone = {.batch = IMAGES, .no_sharing = true, .no_fusion = true};
     const struct nn_plan_options roomy = {.batch = IMAGES + 2};
+    const struct nn_plan_options single = {.batch = 1};
+    const struct nn_plan_options single_alone = {.batch = 1, .no_sharing = true, .no_fusion = true};
     for (int training = 0; training < 2; training++) {
         const char *what = training ? "training" : "inference";
         CHECK(count_different(one, &normal, one, &apart, training, 0.0, NETWORKS) == 0,
@@ -260,6 +304,8 @@ static void check_networks(struct nn_context *one, struct nn_context *three)
               "%s: %d networks give the same bits with 3 threads", what, NETWORKS);
         CHECK(count_different(one, &normal, one, &roomy, training, 0.0, NETWORKS) == 0,
               "%s: %d networks give the same bits in a plan for more images", what, NETWORKS);
+        CHECK(count_different(one, &single, three, &single_alone, training, 1e-6, NETWORKS) == 0,
+              "%s: %d networks give the same to 1e-6 with one image", what, NETWORKS);
     }
 }
 

@@ -31,7 +31,7 @@ static void mark_network(bool *wanted, const struct nn_graph *graph)
     int last = graph->count - 1;
     for (int i = last; i >= 0; i--) {
         const struct nn_node *node = graph->nodes[i];
-        if (node->op && strcmp(node->op->name, "softmax") == 0) {
+        if (node->op && !node->op->loss) {
             last = i;
             break;
         }

@@ -16,13 +16,17 @@ static void add_product(float *y, float x, const float *w, int filters)
     for (int k = 0; k < filters; k++) y[k] += x * w[k];
 }
 
-static void apply_epilogue(float *y, int filters, const struct nn_epilogue *epilogue)
+static void apply_epilogue(float *y, const float *residual, int filters,
+                           const struct nn_epilogue *epilogue)
 {
     for (int k = 0; k < filters; k++) {
         float value = y[k];
         if (epilogue->bias) value += epilogue->bias[k];
-        if (epilogue->relu) value = 0.0f > value ? 0.0f : value; /* as in elementwise.c */
+        if (residual) value += residual[k];
         if (epilogue->scale) value = value * epilogue->scale[k] + epilogue->shift[k];
+        if (epilogue->relu) value = 0.0f > value ? 0.0f : value; /* as in elementwise.c */
+        if (epilogue->scale_after)
+            value = value * epilogue->scale_after[k] + epilogue->shift_after[k];
         y[k] = value;
     }
 }
@@ -32,6 +36,8 @@ static void conv_row(float *y, const float *x, const float *w, const struct nn_c
 {
     for (int p = 0; p < row->pixels; p++) {
         float *sum = y + p * row->y_stride;
+        const float *residual = epilogue->residual;
+        if (residual) residual += p * row->y_stride;
         for (int k = 0; k < row->filters; k++) sum[k] = 0.0f;
         for (int t = 0; t < row->taps; t++) {
             const float *run = x + p * row->step + row->tap[t];
@@ -39,7 +45,7 @@ static void conv_row(float *y, const float *x, const float *w, const struct nn_c
             for (int j = 0; j < row->length; j++)
                 add_product(sum, run[j], weights + j * row->w_stride, row->filters);
         }
-        apply_epilogue(sum, row->filters, epilogue);
+        apply_epilogue(sum, residual, row->filters, epilogue);
     }
 }
 

@@ -31,19 +31,38 @@ INLINE vf load_filters(const float *p, int lanes)
     return lanes == VF_WIDTH ? vf_load(p) : vf_load_partial(p, lanes);
 }
 
-INLINE vf finish(vf sum, const struct nn_epilogue *e, int filter, int lanes)
+/* The epilogue of a tile that has just been stored: a vector of filters at a time, so that what
+ * belongs to the filters is loaded once. The tile is still in the first-level cache. */
+static void finish(float *y, const struct nn_conv_row *row, const struct nn_epilogue *e,
+                   const float *residual, int filter, int width, int pixels)
 {
-    if (e->bias) sum = vf_add(sum, load_filters(e->bias + filter, lanes));
-    if (e->relu) sum = vf_relu(sum);
-    if (e->scale)
-        sum = vf_fma(sum, load_filters(e->scale + filter, lanes),
-                     load_filters(e->shift + filter, lanes));
-    return sum;
+    for (int k = filter; k < filter + width; k += VF_WIDTH) {
+        int lanes = filter + width - k < VF_WIDTH ? filter + width - k : VF_WIDTH;
+        vf none = vf_zero();
+        vf bias = e->bias ? load_filters(e->bias + k, lanes) : none;
+        vf scale = e->scale ? load_filters(e->scale + k, lanes) : none;
+        vf shift = e->scale ? load_filters(e->shift + k, lanes) : none;
+        vf scale_after = e->scale_after ? load_filters(e->scale_after + k, lanes) : none;
+        vf shift_after = e->scale_after ? load_filters(e->shift_after + k, lanes) : none;
+        for (int p = 0; p < pixels; p++) {
+            float *at = y + p * row->y_stride + k;
+            vf sum = load_filters(at, lanes);
+            if (e->bias) sum = vf_add(sum, bias);
+            if (residual) sum = vf_add(sum, load_filters(residual + p * row->y_stride + k, lanes));
+            if (e->scale) sum = vf_fma(sum, scale, shift);
+            if (e->relu) sum = vf_relu(sum);
+            if (e->scale_after) sum = vf_fma(sum, scale_after, shift_after);
+            if (lanes == VF_WIDTH)
+                vf_store(at, sum);
+            else
+                vf_store_partial(at, sum, lanes);
+        }
+    }
 }
 
 /* One tile: m pixels from x on, v vectors of filters (the last one `lanes` wide) from `filter`. */
 INLINE void row_tile(float *y, const float *x, const float *w, const struct nn_conv_row *row,
-                     const struct nn_epilogue *epilogue, int filter, int m, int v, int lanes)
+                     int filter, int m, int v, int lanes)
 {
     vf sum[24][2];
     ptrdiff_t step = row->step;
@@ -76,41 +95,37 @@ INLINE void row_tile(float *y, const float *x, const float *w, const struct nn_c
         UNROLL
         for (int k = 0; k < v; k++) {
             int width = k + 1 < v ? VF_WIDTH : lanes, at = filter + k * VF_WIDTH;
-            vf done = finish(sum[i][k], epilogue, at, width);
             if (width == VF_WIDTH)
-                vf_store(y + i * row->y_stride + at, done);
+                vf_store(y + i * row->y_stride + at, sum[i][k]);
             else
-                vf_store_partial(y + i * row->y_stride + at, done, width);
+                vf_store_partial(y + i * row->y_stride + at, sum[i][k], width);
         }
     }
 }
 
 typedef void row_function(float *y, const float *x, const float *w, const struct nn_conv_row *row,
-                          const struct nn_epilogue *epilogue, int filter, int lanes);
+                          int filter, int lanes);
 
 #define DEFINE_ROW(m)                                                                              \
     static void row_##m##x1(float *y, const float *x, const float *w,                              \
-                            const struct nn_conv_row *row, const struct nn_epilogue *epilogue,     \
-                            int filter, int lanes)                                                 \
+                            const struct nn_conv_row *row, int filter, int lanes)                  \
     {                                                                                              \
         (void)lanes;                                                                               \
-        row_tile(y, x, w, row, epilogue, filter, m, 1, VF_WIDTH);                                  \
+        row_tile(y, x, w, row, filter, m, 1, VF_WIDTH);                                            \
     }
 #define DEFINE_ROW_2(m)                                                                            \
     static void row_##m##x2(float *y, const float *x, const float *w,                              \
-                            const struct nn_conv_row *row, const struct nn_epilogue *epilogue,     \
-                            int filter, int lanes)                                                 \
+                            const struct nn_conv_row *row, int filter, int lanes)                  \
     {                                                                                              \
         (void)lanes;                                                                               \
-        row_tile(y, x, w, row, epilogue, filter, m, 2, VF_WIDTH);                                  \
+        row_tile(y, x, w, row, filter, m, 2, VF_WIDTH);                                            \
     }
 /* Filters that do not fill a vector: few networks have them outside the last layer. */
 #define DEFINE_ROW_PARTIAL(m)                                                                      \
     static void row_##m##xpart(float *y, const float *x, const float *w,                           \
-                               const struct nn_conv_row *row, const struct nn_epilogue *epilogue,  \
-                               int filter, int lanes)                                              \
+                               const struct nn_conv_row *row, int filter, int lanes)               \
     {                                                                                              \
-        row_tile(y, x, w, row, epilogue, filter, m, 1, lanes);                                     \
+        row_tile(y, x, w, row, filter, m, 1, lanes);                                               \
     }
 
 #define UP_TO_6(X)  X(1) X(2) X(3) X(4) X(5) X(6)
@@ -142,16 +157,26 @@ static row_function *const ROWS_1[] = {ALL_1(ROW_1)};
 static row_function *const ROWS_2[] = {ALL_2(ROW_2)};
 static row_function *const ROWS_PARTIAL[] = {ALL_PARTIAL(ROW_PARTIAL)};
 
-/* Cuts `pixels` into tiles of at most `widest`, as equal as can be. */
+/* Tiles of `width` filters: the functions for 1, 2 ... pixels, and how many pixels are the most. */
+struct sweep {
+    row_function *const *tiles;
+    int widest, width;
+};
+
+/* Cuts the pixels into tiles of at most `widest`, as equal as can be. */
 static void sweep_row(float *y, const float *x, const float *w, const struct nn_conv_row *row,
-                      const struct nn_epilogue *epilogue, row_function *const *tiles, int widest,
-                      int filter, int lanes)
+                      const struct nn_epilogue *epilogue, struct sweep sweep, int filter)
 {
-    int count = (row->pixels + widest - 1) / widest;
+    int count = (row->pixels + sweep.widest - 1) / sweep.widest, lanes = sweep.width % VF_WIDTH;
+    bool unfinished = epilogue->bias || epilogue->residual || epilogue->scale || epilogue->relu ||
+                      epilogue->scale_after;
     for (int i = 0, from = 0; i < count; i++) {
         int to = (int)((long)row->pixels * (i + 1) / count);
-        tiles[to - from - 1](y + from * row->y_stride, x + from * row->step, w, row, epilogue,
-                             filter, lanes);
+        float *tile = y + from * row->y_stride;
+        const float *residual = epilogue->residual;
+        if (residual) residual += from * row->y_stride;
+        sweep.tiles[to - from - 1](tile, x + from * row->step, w, row, filter, lanes);
+        if (unfinished) finish(tile, row, epilogue, residual, filter, sweep.width, to - from);
         from = to;
     }
 }
@@ -159,14 +184,15 @@ static void sweep_row(float *y, const float *x, const float *w, const struct nn_
 static void conv_row(float *y, const float *x, const float *w, const struct nn_conv_row *row,
                      const struct nn_epilogue *epilogue)
 {
+    static const struct sweep two = {ROWS_2, WIDE_2, 2 * VF_WIDTH},
+                              one = {ROWS_1, WIDE_1, VF_WIDTH};
     int filter = 0;
-    for (; filter + 2 * VF_WIDTH <= row->filters; filter += 2 * VF_WIDTH)
-        sweep_row(y, x, w, row, epilogue, ROWS_2, WIDE_2, filter, VF_WIDTH);
-    for (; filter + VF_WIDTH <= row->filters; filter += VF_WIDTH)
-        sweep_row(y, x, w, row, epilogue, ROWS_1, WIDE_1, filter, VF_WIDTH);
-    if (filter < row->filters)
-        sweep_row(y, x, w, row, epilogue, ROWS_PARTIAL, WIDE_PARTIAL, filter,
-                  row->filters - filter);
+    for (; filter + two.width <= row->filters; filter += two.width)
+        sweep_row(y, x, w, row, epilogue, two, filter);
+    for (; filter + one.width <= row->filters; filter += one.width)
+        sweep_row(y, x, w, row, epilogue, one, filter);
+    struct sweep rest = {ROWS_PARTIAL, WIDE_PARTIAL, row->filters - filter};
+    if (rest.width) sweep_row(y, x, w, row, epilogue, rest, filter);
 }
 
 /* ---- gradient of the weights

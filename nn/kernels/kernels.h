@@ -17,11 +17,13 @@
 #include <stdint.h>
 
 /* What happens to a finished sum before it is stored, in this order; NULL and false: nothing.
- * All vectors are [filters]. */
+ * Vectors are [filters]; the residual lies as y does (y_stride from pixel to pixel). */
 struct nn_epilogue {
     const float *bias;
-    bool relu;
+    const float *residual;      /* added: the other branch of a residual block */
     const float *scale, *shift; /* both or none */
+    bool relu;
+    const float *scale_after, *shift_after; /* both or none */
 };
 
 /* Geometry of one row of a convolution over a padded picture (no edges left to care about). Each

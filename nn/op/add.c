@@ -33,6 +33,7 @@ const struct nn_op nn_op_add = {
     .stem = "add",
     .inputs_min = 2,
     .inputs_max = 2,
+    .adds = true,
     .inplace = true,
     .inplace_backward = true,
     .infer = infer,

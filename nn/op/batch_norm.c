@@ -15,7 +15,7 @@
  * computed which. Chunk means and squared deviations are joined by Chan, Golub & LeVeque's rule
  * (1983): no cancellation of large squares.
  */
-#include "nn/internal.h"
+#include "nn/op/op.h"
 
 #include <math.h>
 
@@ -173,7 +173,7 @@ static void normalize_chunk(void *argument, int index, int thread)
     const struct nn_step *step = argument;
     struct chunk chunk = chunk_at(step, index);
     int channels = nn_channels(step->node);
-    const float *scale = by_batch(step) ? coefficients(step) : step->saved;
+    const float *scale = coefficients(step);
     (void)thread;
     step->kernels->scale_shift(step->y + chunk.offset, step->x[X] + chunk.offset, scale,
                                scale + channels, chunk.rows, channels);
@@ -182,15 +182,18 @@ static void normalize_chunk(void *argument, int index, int thread)
 static void forward(struct nn_step *step)
 {
     int channels = nn_channels(step->node), chunks = chunk_count(step->node, step->run->images);
-    if (by_batch(step)) {
-        nn_parallel(step->context, chunks, measure_chunk, step);
-        join_measures(step, chunks);
-        const float *mean = step->saved, *deviation = mean + channels;
-        float *scale = coefficients(step), *shift = scale + channels;
-        for (int c = 0; c < channels; c++) {
-            scale[c] = step->x[GAMMA][c] * deviation[c];
-            shift[c] = step->x[BETA][c] - mean[c] * scale[c];
-        }
+    if (!by_batch(step)) {
+        nn_step_ranges(step, nn_rows(step->node, step->run->images),
+                       1 + NN_GRAIN / (size_t)channels, nn_op_affine_rows);
+        return;
+    }
+    nn_parallel(step->context, chunks, measure_chunk, step);
+    join_measures(step, chunks);
+    const float *mean = step->saved, *deviation = mean + channels;
+    float *scale = coefficients(step), *shift = scale + channels;
+    for (int c = 0; c < channels; c++) {
+        scale[c] = step->x[GAMMA][c] * deviation[c];
+        shift[c] = step->x[BETA][c] - mean[c] * scale[c];
     }
     nn_parallel(step->context, chunks, normalize_chunk, step);
 }

@@ -64,27 +64,38 @@ static size_t row_size(const struct nn_node *node, int axis)
     return size;
 }
 
+/* With one row there is nothing between the inputs. */
+static bool place(size_t *floats, const struct nn_node *node, int i, int batch)
+{
+    const struct attributes *attributes = node->attributes;
+    size_t width = row_size(node, attributes->axis);
+    *floats = 0;
+    for (int j = 0; j < i; j++) *floats += row_size(node->input[j], attributes->axis);
+    return nn_node_count_for(node, batch) == width;
+}
+
 static void forward_rows(const struct nn_step *step, size_t from, size_t to)
 {
     const struct attributes *attributes = step->node->attributes;
-    size_t width = row_size(step->node, attributes->axis), place = 0;
+    size_t width = row_size(step->node, attributes->axis), at = 0;
     for (int i = 0; i < step->node->inputs; i++) {
         size_t size = row_size(step->node->input[i], attributes->axis);
-        for (size_t r = from; r < to; r++)
-            memcpy(step->y + r * width + place, step->x[i] + r * size, size * sizeof(float));
-        place += size;
+        bool there = step->x[i] == step->y + at;
+        for (size_t r = from; r < to && !there; r++)
+            memcpy(step->y + r * width + at, step->x[i] + r * size, size * sizeof(float));
+        at += size;
     }
 }
 
 static void backward_rows(const struct nn_step *step, size_t from, size_t to)
 {
     const struct attributes *attributes = step->node->attributes;
-    size_t width = row_size(step->node, attributes->axis), place = 0;
+    size_t width = row_size(step->node, attributes->axis), at = 0;
     for (int i = 0; i < step->node->inputs; i++) {
         size_t size = row_size(step->node->input[i], attributes->axis);
         for (size_t r = from; step->dx[i] && r < to; r++)
-            memcpy(step->dx[i] + r * size, step->dy + r * width + place, size * sizeof(float));
-        place += size;
+            memcpy(step->dx[i] + r * size, step->dy + r * width + at, size * sizeof(float));
+        at += size;
     }
 }
 
@@ -114,6 +125,7 @@ const struct nn_op nn_op_concat = {
     .attributes_size = sizeof(struct attributes),
     .fields = FIELDS,
     .infer = infer,
+    .place = place,
     .forward = forward,
     .backward = backward,
 };

@@ -309,15 +309,14 @@ static void run_band(void *argument, int index, int thread)
     struct nn_conv_row row = row_of(pass, job->w_stride);
     for (int g = 0; g < groups; g++) {
         int at = g * pass->to_group;
-        struct nn_epilogue epilogue = job->epilogue;
-        if (epilogue.bias) epilogue.bias += at;
-        if (epilogue.scale) epilogue.scale += at, epilogue.shift += at;
         copy_band(scratch, pass, from + g * pass->from_group, first, band);
-        for (int p = 0; p < band; p++)
-            job->step->kernels->conv_row(to + (size_t)p * to_row + at,
-                                         scratch +
-                                             (size_t)p * (size_t)pass->stride_h * copy_row_floats,
-                                         job->weights + g * job->group_stride, &row, &epilogue);
+        for (int p = 0; p < band; p++) {
+            float *y = to + (size_t)p * to_row + at;
+            struct nn_epilogue epilogue = nn_epilogue_from(&job->epilogue, at, y - job->to);
+            job->step->kernels->conv_row(
+                y, scratch + (size_t)p * (size_t)pass->stride_h * copy_row_floats,
+                job->weights + g * job->group_stride, &row, &epilogue);
+        }
     }
 }
 

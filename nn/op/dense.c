@@ -66,11 +66,8 @@ static void forward_piece(void *argument, int piece, int thread)
                               .w_stride = filters,
                               .y_stride = filters};
     struct nn_epilogue epilogue = step->epilogue;
-    epilogue.bias = step->node->inputs > 2 ? step->x[2] + from : NULL;
-    if (epilogue.scale) {
-        epilogue.scale += from;
-        epilogue.shift += from;
-    }
+    epilogue.bias = step->node->inputs > 2 ? step->x[2] : NULL;
+    epilogue = nn_epilogue_from(&epilogue, from, from);
     (void)thread;
     step->kernels->conv_row(step->y + from, step->x[0], step->x[1] + from, &row, &epilogue);
 }

@@ -80,4 +80,19 @@ static inline void nn_op_copy(const struct nn_step *step, float *to, const float
     if (to != from) memcpy(to, from, nn_op_count(step) * sizeof *to);
 }
 
+/* Rows [from, to) of an op that has become y = x * scale + shift, with what was fused into it: in
+ * blocks that stay in the first-level cache between the two passes. */
+static inline void nn_op_affine_rows(const struct nn_step *step, size_t from, size_t to)
+{
+    size_t channels = (size_t)nn_channels(step->node), block = 1 + NN_GRAIN / 4 / channels;
+    const float *scale = step->epilogue.scale ? step->epilogue.scale : step->saved;
+    for (size_t row = from; row < to; row += block) {
+        size_t rows = to - row < block ? to - row : block;
+        float *y = step->y + row * channels;
+        step->kernels->scale_shift(y, step->x[0] + row * channels, scale, scale + channels, rows,
+                                   (int)channels);
+        if (step->epilogue.relu) step->kernels->relu(y, y, rows * channels);
+    }
+}
+
 #endif

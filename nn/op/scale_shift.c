@@ -33,6 +33,24 @@ static size_t workspace(const struct nn_node *node, int batch, int threads, bool
     return training ? chunks(node, batch) * 2 * (size_t)nn_channels(node) * sizeof(float) : 0;
 }
 
+/* scale [C], shift [C]: only where they are parameters, see nn_plan_affine. */
+static size_t saved(const struct nn_node *node, int batch, bool training)
+{
+    (void)batch;
+    return training ? 0 : 2 * (size_t)nn_channels(node) * sizeof(float);
+}
+
+static void prepare(struct nn_step *step)
+{
+    size_t bytes = (size_t)nn_channels(step->node) * sizeof(float);
+    float *scale = step->saved, *shift = scale + nn_channels(step->node);
+    memcpy(scale, step->x[1], bytes);
+    if (step->node->inputs == 3)
+        memcpy(shift, step->x[2], bytes);
+    else
+        memset(shift, 0, bytes);
+}
+
 static void scale_rows(const struct nn_step *step, size_t from, size_t to, float *y, const float *x)
 {
     size_t channels = (size_t)nn_channels(step->node);
@@ -63,7 +81,7 @@ static void run(struct nn_step *step, nn_range_task *task)
 
 static void forward(struct nn_step *step)
 {
-    run(step, forward_rows);
+    run(step, step->epilogue.scale || step->epilogue.relu ? nn_op_affine_rows : forward_rows);
 }
 
 static void sum_chunks(const struct nn_step *step, size_t from, size_t to)
@@ -112,8 +130,11 @@ const struct nn_op nn_op_scale_shift = {
     .bwd_reads = NN_READS_X(0) | NN_READS_X(1),
     .inplace = true,
     .inplace_backward = true,
+    .affine_at_inference = true,
     .infer = infer,
+    .saved = saved,
     .workspace = workspace,
+    .prepare = prepare,
     .forward = forward,
     .backward = backward,
 };
