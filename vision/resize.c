@@ -7,7 +7,7 @@
  * order or of rounding gives other pictures than those a network was trained on.
  * Halving both sides exactly is a mean of four, because OpenCV takes INTER_AREA there.
  */
-#include "vision/vision.h"
+#include "vision/resize.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,22 +15,18 @@
 /* A float counts pixels exactly up to 2^24. */
 enum { WEIGHT_BITS = 11, ONE = 1 << WEIGHT_BITS, MAX_SIDE = 1 << 24 };
 
-/* Two neighbours of a destination pixel, as offsets, and their weights. */
-struct tap {
-    int at[2];
-    int weight[2];
-};
+/* ---- where a pixel comes from ------------------------------------------------------------- */
 
 /* Centres of pixels are at +0.5 in both pictures. Single precision after the subtraction and
  * rounding to even (rint) are OpenCV's. */
-static struct tap make_tap(int to, int to_size, int from_size)
+static struct vi_tap make_tap(int to, int to_size, int from_size)
 {
     double scale = 1.0 / ((double)to_size / from_size);
     float position = (float)((to + 0.5) * scale - 0.5);
     float base = floorf(position), fraction = position - base;
     int at = (int)base;
-    return (struct tap){{at, at + 1},
-                        {(int)rintf((1.0f - fraction) * ONE), (int)rintf(fraction * ONE)}};
+    return (struct vi_tap){{at, at + 1},
+                           {(int)rintf((1.0f - fraction) * ONE), (int)rintf(fraction * ONE)}};
 }
 
 static int clamp(int value, int limit)
@@ -40,9 +36,9 @@ static int clamp(int value, int limit)
 
 /* Columns: at the borders the weight moves to the pixel inside. Rows (below) only clamp their
  * indices and keep both weights, so that the two directions differ in the last bit. */
-static struct tap column_tap(int to, int to_size, int from_size, int channels)
+static struct vi_tap column_tap(int to, int to_size, int from_size, int channels)
 {
-    struct tap tap = make_tap(to, to_size, from_size);
+    struct vi_tap tap = make_tap(to, to_size, from_size);
     if (tap.at[0] < 0 || tap.at[0] >= from_size - 1) {
         tap.weight[0] = ONE;
         tap.weight[1] = 0;
@@ -51,104 +47,155 @@ static struct tap column_tap(int to, int to_size, int from_size, int channels)
     return tap;
 }
 
-static void interpolate_row(int32_t *to, const uint8_t *from, const struct tap *taps, int width,
-                            int channels)
+/* ---- a row ---------------------------------------------------------------------------------- */
+
+/* The low four bits are dropped here: what is left has 15 and a sign. Inlined per number of
+ * channels, so that the inner loop is unrolled. */
+static inline void interpolate_pixels(int16_t *to, const uint8_t *from, const struct vi_tap *taps,
+                                      int width, int channels)
 {
     for (int x = 0; x < width; x++, to += channels) {
         const uint8_t *left = from + taps[x].at[0], *right = from + taps[x].at[1];
         int a = taps[x].weight[0], b = taps[x].weight[1];
-        for (int c = 0; c < channels; c++) to[c] = left[c] * a + right[c] * b;
+        for (int c = 0; c < channels; c++) to[c] = (int16_t)((left[c] * a + right[c] * b) >> 4);
     }
 }
 
-static void mix_rows(uint8_t *to, int32_t *const rows[2], const int weight[2], int count)
+static void interpolate_row(int16_t *to, const struct vi_resizer *resizer, int y)
 {
-    const int32_t *upper = rows[0], *lower = rows[1];
-    int a = weight[0], b = weight[1];
-    for (int i = 0; i < count; i++) {
-        int sum = ((a * (upper[i] >> 4)) >> 16) + ((b * (lower[i] >> 4)) >> 16);
-        to[i] = (uint8_t)((sum + 2) >> 2); /* at most (510 + 510 + 2) / 4 = 255 */
-    }
+    const uint8_t *from = resizer->from.pixels + y * resizer->from.stride;
+    if (resizer->from.channels == 1)
+        interpolate_pixels(to, from, resizer->columns, resizer->width, 1);
+    else if (resizer->from.channels == 3)
+        interpolate_pixels(to, from, resizer->columns, resizer->width, 3);
+    else
+        interpolate_pixels(to, from, resizer->columns, resizer->width, 4);
 }
 
-static void halve(const struct vi_image *to, const struct vi_image *from)
+static inline uint8_t mix(int16_t upper, int16_t lower, int16_t a, int16_t b)
 {
-    const ptrdiff_t channels = to->channels;
-    for (int y = 0; y < to->height; y++) {
-        const uint8_t *upper = from->pixels + 2 * (y * from->stride), *lower = upper + from->stride;
-        uint8_t *pixel = to->pixels + y * to->stride;
-        for (int x = 0; x < to->width; x++, upper += 2 * channels, lower += 2 * channels)
-            for (ptrdiff_t c = 0; c < channels; c++)
-                *pixel++ = (uint8_t)((upper[c] + upper[c + channels] + lower[c] +
-                                      lower[c + channels] + 2) >>
-                                     2);
-    }
+    int16_t sum = (int16_t)((int16_t)((a * upper) >> 16) + (int16_t)((b * lower) >> 16));
+    return (uint8_t)((int16_t)(sum + 2) >> 2); /* at most (510 + 510 + 2) / 4 = 255 */
+}
+
+/* In blocks of fixed size, which compilers turn into vector instructions without being asked for
+ * more than -O2. */
+static void mix_rows(uint8_t *restrict to, const int16_t *restrict upper,
+                     const int16_t *restrict lower, const int weight[2], int count)
+{
+    enum { BLOCK = 16 };
+    const int16_t a = (int16_t)weight[0], b = (int16_t)weight[1];
+    int i = 0;
+    for (; i + BLOCK <= count; i += BLOCK)
+        for (int k = 0; k < BLOCK; k++) to[i + k] = mix(upper[i + k], lower[i + k], a, b);
+    for (; i < count; i++) to[i] = mix(upper[i], lower[i], a, b);
+}
+
+static void halve_row(uint8_t *to, const struct vi_resizer *resizer, int y)
+{
+    const ptrdiff_t channels = resizer->from.channels, stride = resizer->from.stride;
+    const uint8_t *upper = resizer->from.pixels + 2 * (y * stride), *lower = upper + stride;
+    for (int x = 0; x < resizer->width; x++, upper += 2 * channels, lower += 2 * channels)
+        for (ptrdiff_t c = 0; c < channels; c++)
+            *to++ =
+                (uint8_t)((upper[c] + upper[c + channels] + lower[c] + lower[c + channels] + 2) >>
+                          2);
 }
 
 /* Keeps the last two interpolated rows: when enlarging, each is used many times. */
-static void interpolate(const struct vi_image *to, const struct vi_image *from,
-                        const struct tap *taps, int32_t *rows[2])
+static void linear_row(uint8_t *to, const struct vi_resizer *resizer, struct vi_resizer_rows *rows,
+                       int y)
 {
-    const int count = to->width * to->channels;
-    int held[2] = {-1, -1};
-    for (int y = 0; y < to->height; y++) {
-        struct tap tap = make_tap(y, to->height, from->height);
-        int upper = clamp(tap.at[0], from->height), lower = clamp(tap.at[1], from->height);
-        if (held[1] == upper) {
-            int32_t *swap = rows[0];
-            rows[0] = rows[1];
-            rows[1] = swap;
-            held[1] = held[0];
-            held[0] = upper;
-        }
-        if (held[0] != upper)
-            interpolate_row(rows[0], from->pixels + upper * from->stride, taps, to->width,
-                            to->channels);
-        if (held[1] != lower)
-            interpolate_row(rows[1], from->pixels + lower * from->stride, taps, to->width,
-                            to->channels);
-        held[0] = upper;
-        held[1] = lower;
-        mix_rows(to->pixels + y * to->stride, rows, tap.weight, count);
+    const int from_height = resizer->from.height;
+    struct vi_tap tap = make_tap(y, resizer->height, from_height);
+    int wanted[2] = {clamp(tap.at[0], from_height), clamp(tap.at[1], from_height)};
+    if (rows->held[1] == wanted[0]) {
+        int16_t *swap = rows->row[0];
+        rows->row[0] = rows->row[1];
+        rows->row[1] = swap;
+        rows->held[1] = rows->held[0];
+        rows->held[0] = wanted[0];
     }
+    for (int i = 0; i < 2; i++)
+        if (rows->held[i] != wanted[i]) {
+            interpolate_row(rows->row[i], resizer, wanted[i]);
+            rows->held[i] = wanted[i];
+        }
+    mix_rows(to, rows->row[0], rows->row[1], tap.weight, resizer->width * resizer->from.channels);
 }
 
-static bool valid_size(const struct vi_image *image)
+void vi_resizer_row(uint8_t *to, const struct vi_resizer *resizer, struct vi_resizer_rows *rows,
+                    int y)
 {
-    return image->width >= 1 && image->height >= 1 && image->width <= MAX_SIDE &&
-           image->height <= MAX_SIDE;
+    const struct vi_image *from = &resizer->from;
+    if (resizer->kind == VI_RESIZE_LINEAR)
+        linear_row(to, resizer, rows, y);
+    else if (resizer->kind == VI_RESIZE_HALVE)
+        halve_row(to, resizer, y);
+    else
+        memcpy(to, from->pixels + y * from->stride, (size_t)from->width * (size_t)from->channels);
+}
+
+/* ---- a picture --------------------------------------------------------------------------------
+ */
+
+static bool valid_size(int width, int height)
+{
+    return width >= 1 && height >= 1 && width <= MAX_SIDE && height <= MAX_SIDE;
+}
+
+enum nn_status vi_resizer_start(struct vi_resizer *resizer, struct nn_context *context, int width,
+                                int height, const struct vi_image *from)
+{
+    if (!valid_size(width, height) || !valid_size(from->width, from->height))
+        return nn_fail(context, NN_ERROR_SHAPE, "cannot resize %dx%d pixels to %dx%d", from->width,
+                       from->height, width, height);
+    if (from->channels != 1 && from->channels != 3 && from->channels != 4)
+        return nn_fail(context, NN_ERROR_SHAPE, "resize: expected 1, 3 or 4 channels, got %d",
+                       from->channels);
+    bool half = from->width % 2 == 0 && from->width / 2 == width && from->height % 2 == 0 &&
+                from->height / 2 == height;
+    resizer->from = *from;
+    resizer->width = width;
+    resizer->height = height;
+    resizer->kind = width == from->width && height == from->height ? VI_RESIZE_COPY
+                    : half                                         ? VI_RESIZE_HALVE
+                                                                   : VI_RESIZE_LINEAR;
+    return NN_OK;
+}
+
+void vi_resizer_columns(const struct vi_resizer *resizer)
+{
+    for (int x = 0; x < resizer->width; x++)
+        resizer->columns[x] =
+            column_tap(x, resizer->width, resizer->from.width, resizer->from.channels);
 }
 
 enum nn_status vi_resize(const struct vi_image *to, const struct vi_image *from,
                          struct nn_context *context)
 {
-    const int channels = to->channels;
-    if (!valid_size(to) || !valid_size(from))
-        return nn_fail(context, NN_ERROR_SHAPE, "cannot resize %dx%d pixels to %dx%d", from->width,
-                       from->height, to->width, to->height);
-    if (from->channels != channels || (channels != 1 && channels != 3 && channels != 4))
+    struct vi_resizer resizer = {0};
+    struct vi_resizer_rows rows = {.held = {-1, -1}};
+    if (from->channels != to->channels)
         return nn_fail(context, NN_ERROR_SHAPE,
-                       "resize: expected 1, 3 or 4 channels on both sides, got %d and %d",
-                       from->channels, channels);
-    if (to->width == from->width && to->height == from->height) {
-        vi_image_copy(to, from);
-        return NN_OK;
+                       "resize: expected as many channels on both sides, got %d and %d",
+                       from->channels, to->channels);
+    enum nn_status status = vi_resizer_start(&resizer, context, to->width, to->height, from);
+    if (status) return status;
+    size_t count = (size_t)to->width * (size_t)to->channels;
+    if (resizer.kind == VI_RESIZE_LINEAR) {
+        resizer.columns = nn_alloc(context, (size_t)to->width, sizeof *resizer.columns);
+        rows.row[0] = resizer.columns ? nn_alloc(context, count, 2 * sizeof *rows.row[0]) : NULL;
+        if (!rows.row[0]) status = NN_ERROR_MEMORY;
     }
-    if (from->width % 2 == 0 && from->width / 2 == to->width && from->height % 2 == 0 &&
-        from->height / 2 == to->height) {
-        halve(to, from);
-        return NN_OK;
-    }
-    size_t count = (size_t)to->width * (size_t)channels;
-    struct tap *taps = nn_alloc(context, (size_t)to->width, sizeof *taps);
-    int32_t *both = taps ? nn_alloc(context, count, 2 * sizeof *both) : NULL;
+    int16_t *both = rows.row[0];
     if (both) {
-        int32_t *rows[2] = {both, both + count};
-        for (int x = 0; x < to->width; x++)
-            taps[x] = column_tap(x, to->width, from->width, channels);
-        interpolate(to, from, taps, rows);
+        rows.row[1] = both + count;
+        vi_resizer_columns(&resizer);
     }
+    for (int y = 0; y < to->height && !status; y++)
+        vi_resizer_row(to->pixels + y * to->stride, &resizer, &rows, y);
     nn_free(context, both);
-    nn_free(context, taps);
-    return both ? NN_OK : NN_ERROR_MEMORY;
+    nn_free(context, resizer.columns);
+    return status;
 }
