@@ -16,14 +16,33 @@ int nn_plan_steps(const struct nn_plan *plan)
 /* What the epilogue does to a finished sum, in its order. */
 static const char *fused_text(const struct nn_epilogue *epilogue)
 {
-    static const char *const TEXTS[] = {"", "relu", "affine", "relu affine"};
-    return TEXTS[(epilogue->relu ? 1 : 0) + (epilogue->scale ? 2 : 0)];
+    static const char *const TEXTS[16] = {
+        "",
+        "residual",
+        "affine",
+        "residual affine",
+        "relu",
+        "residual relu",
+        "affine relu",
+        "residual affine relu",
+        "affine",
+        "residual affine",
+        "affine affine",
+        "residual affine affine",
+        "relu affine",
+        "residual relu affine",
+        "affine relu affine",
+        "residual affine relu affine",
+    };
+    return TEXTS[(epilogue->residual ? 1 : 0) + (epilogue->scale ? 2 : 0) +
+                 (epilogue->relu ? 4 : 0) + (epilogue->scale_after ? 8 : 0)];
 }
 
-/* A tensor that is read or written once; what of it stays in a cache is not asked. */
+/* Each tensor is read or written once; what of it stays in a cache is not asked. */
 static size_t count_bytes(const struct nn_plan *plan, const struct nn_step *step)
 {
-    size_t floats = nn_node_count_for(step->node, plan->batch);
+    size_t value = nn_node_count_for(step->node, plan->batch);
+    size_t floats = step->epilogue.residual ? 2 * value : value;
     for (int i = 0; i < step->node->inputs; i++)
         floats += nn_node_count_for(step->node->input[i], plan->batch);
     return floats * sizeof(float);
