@@ -121,6 +121,47 @@ def prior_box(min_size, max_size=(), ratios=(), flip=False, clip=False, step=Non
     return run
 
 
+def detection_output(classes, background=0, encoded=False, least=0.0, overlap=0.5, before=None,
+                     most=1):
+    """Caffe-SSD's DetectionOutput, in numpy."""
+    def area(b):
+        return np.prod(np.maximum(b[..., 2:] - b[..., :2], 0), -1)
+
+    def suppress(boxes, order):
+        kept = []
+        for i in order:
+            both = np.concatenate([np.maximum(boxes[i, :2], boxes[kept, :2]),
+                                   np.minimum(boxes[i, 2:], boxes[kept, 2:])], -1)
+            shared = area(both)
+            if np.all(shared <= overlap * (area(boxes[i]) + area(boxes[kept]) - shared)):
+                kept.append(i)
+        return kept
+
+    def run(locations, confidences, chart, picture):
+        priors = prior_box([9], (), [2], flip=True)(chart, picture)[0]
+        boxes, variances = priors.numpy().reshape(2, -1, 4)
+        size, centre = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
+        y = np.zeros((len(locations), 1, most, 7))
+        y[..., 1] = -1
+        for n, (moves, scores) in enumerate(zip(locations.detach().numpy(),
+                                                confidences.detach().numpy())):
+            moves = moves.reshape(-1, 4) * (1 if encoded else variances)
+            scores = scores.reshape(-1, classes)
+            middle, half = centre + moves[:, :2] * size, size * np.exp(moves[:, 2:]) / 2
+            found = np.concatenate([middle - half, middle + half], -1)
+            rows = []
+            for label in range(classes):
+                if label == background:
+                    continue
+                order = np.argsort(-scores[:, label], kind="stable")
+                order = [i for i in order if scores[i, label] > least][:before]
+                rows += [(n, label, scores[i, label], *found[i]) for i in suppress(found, order)]
+            rows = sorted(rows, key=lambda row: -row[2])[:most]
+            y[n, 0, :len(rows)] = rows
+        return torch.tensor(y)
+    return run
+
+
 def f32(value):
     """A constant as C's float holds it."""
     return float(np.float32(value))
@@ -200,6 +241,12 @@ RULES = {
     "prior_box.several_clipped":
         prior_box([5, 20.5], [11, 30], [1, 0.5, 0.5, 3], clip=True),
     "prior_box.inverse_given": prior_box([5, 6, 7], (), [2, 0.5, 1.0000001, 4], flip=True),
+    "detection_output.one_class":
+        detection_output(2, least=0.25, overlap=0.45, before=40, most=30),
+    "detection_output.three_classes":
+        detection_output(4, 1, least=0.1, overlap=0.3, before=25, most=20),
+    "detection_output.no_background":
+        detection_output(2, -1, encoded=True, overlap=0.2, most=150),
     "softmax_cross_entropy.smooth_weighted":
         lambda x, t: softmax_cross_entropy(x, t, 0.125, [0.5, 2.0, 1.25]),
     "softmax_cross_entropy.*": softmax_cross_entropy,
