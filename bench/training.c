@@ -26,33 +26,59 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Runs each step of the plan alone, many times, and prints the median. Values are those of the
- * run before, so only times mean something here. */
-static void profile(struct nn_step *steps, int count, const char *direction)
+enum { REPEATS = 200 };
+
+static double median(double times[REPEATS])
 {
-    enum { REPEATS = 200 };
+    qsort(times, REPEATS, sizeof *times, compare);
+    return times[REPEATS / 2];
+}
+
+static void print_step(const char *direction, const char *name, double seconds, double flops)
+{
+    fprintf(stderr, "%-9s %-28s %9.1f us", direction, name, seconds * 1e6);
+    if (flops > 0) fprintf(stderr, " %8.1f GFLOP/s", flops / seconds * 1e-9);
+    fputc('\n', stderr);
+}
+
+static void profile_forward(struct nn_plan *plan, int batch)
+{
+    int count = nn_plan_steps(plan);
+    double total = 0, (*times)[REPEATS] = malloc((size_t)count * sizeof *times);
+    for (int i = 0; times && i < REPEATS; i++) {
+        nn_profile(plan, batch);
+        for (int t = 0; t < count; t++) times[t][i] = nn_plan_step(plan, t).seconds;
+    }
+    for (int t = 0; times && t < count; t++) {
+        struct nn_step_info step = nn_plan_step(plan, t);
+        double seconds = median(times[t]);
+        print_step("forward", step.name, seconds, step.multiply_adds * 2 * batch);
+        total += seconds;
+    }
+    print_step("forward", "total", total, 0);
+    free(times);
+}
+
+/* Runs each backward step alone, many times. Values are those of the run before, so only times
+ * mean something here. */
+static void profile_backward(struct nn_plan *plan)
+{
     double total = 0;
-    for (int t = 0; t < count; t++) {
+    for (int t = 0; t < plan->backward_count; t++) {
+        struct nn_step *step = &plan->backward[t];
         double times[REPEATS];
-        bool backward = strcmp(direction, "backward") == 0;
         for (int i = 0; i < REPEATS; i++) {
             double start = now();
-            if (backward)
-                steps[t].op->backward(&steps[t]);
-            else
-                steps[t].op->forward(&steps[t]);
+            step->op->backward(step);
             times[i] = now() - start;
         }
-        qsort(times, REPEATS, sizeof *times, compare);
-        total += times[REPEATS / 2];
-        double work = nn_node_multiply_adds(steps[t].node) * 2 * steps[t].run->images *
-                      (backward ? (steps[t].dx[0] ? 2 : 1) : 1);
-        fprintf(stderr, "%-9s %-28s %9.1f us", direction, steps[t].node->name,
-                times[REPEATS / 2] * 1e6);
-        if (work > 0) fprintf(stderr, " %8.1f GFLOP/s", work / times[REPEATS / 2] * 1e-9);
-        fputc('\n', stderr);
+        double seconds = median(times);
+        print_step("backward", step->node->name, seconds,
+                   nn_node_multiply_adds(step->node) * 2 * plan->run.images *
+                       (step->dx[0] ? 2 : 1));
+        total += seconds;
     }
-    fprintf(stderr, "%-9s %-28s %9.1f us\n", direction, "total", total * 1e6);
+    print_step("backward", "total", total, 0);
 }
 
 int main(int argc, char **argv)
@@ -120,8 +146,8 @@ int main(int argc, char **argv)
     printf("{\"batch\": %d, \"threads\": %d, \"cpu\": \"%s\", \"images_per_second\": %.1f}\n",
            batch, nn_threads(context), nn_cpu(context), rate);
     if (profiled) {
-        profile(plan->forward, plan->forward_count, "forward");
-        profile(plan->backward, plan->backward_count, "backward");
+        profile_forward(plan, batch);
+        if (!only_forward) profile_backward(plan);
     }
     nn_optimizer_free(&optimizer);
     nn_plan_free(&plan);
