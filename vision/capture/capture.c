@@ -17,9 +17,9 @@ static const uint64_t default_pixels = UINT64_C(64000000);
 /* A stream that never ends and never holds a picture must not be read for ever. */
 enum { MAX_BROKEN_RUN = 100000 };
 
+/* ffmpeg's is not among them: it is asked when all have shaken their heads. */
 static const struct vi_source_kind *const kinds[] = {
-    &vi_source_pictures, &vi_source_y4m,   &vi_source_avi,
-    &vi_source_mp4,      &vi_source_mjpeg, &vi_source_ffmpeg,
+    &vi_source_pictures, &vi_source_y4m, &vi_source_avi, &vi_source_mp4, &vi_source_mjpeg,
 };
 
 /* The source that knows these bytes; NULL: none. */

@@ -11,16 +11,15 @@ enum nn_status vi_capture_size(struct vi_capture *capture, int width, int height
 {
     struct vi_image *image = &capture->image;
     uint64_t limit = capture->options.max_pixels;
+    char quoted[NN_QUOTED];
+    nn_quote(quoted, capture->path);
     if (width < 1 || height < 1)
-        return nn_fail(capture->context, NN_ERROR_FORMAT, "%s: a frame of %dx%d pixels",
-                       capture->path, width, height);
-    if ((uint64_t)width * (uint64_t)height > limit) {
-        char quoted[NN_QUOTED];
-        return nn_fail(capture->context, NN_ERROR_UNSUPPORTED,
-                       "%s: frames of %dx%d are %.6g megapixels, the limit is %.6g",
-                       nn_quote(quoted, capture->path), width, height, (double)width * height / 1e6,
-                       (double)limit / 1e6);
-    }
+        return nn_fail(capture->context, NN_ERROR_FORMAT, "%s: frames of %dx%d pixels", quoted,
+                       width, height);
+    if ((uint64_t)width * (uint64_t)height > limit)
+        return nn_fail(capture->context, NN_ERROR_ARGUMENT, /* ffmpeg would not help */
+                       "%s: frames of %dx%d are %.6g megapixels, the limit is %.6g", quoted, width,
+                       height, (double)width * height / 1e6, (double)limit / 1e6);
     if (image->pixels && image->width == width && image->height == height) return NN_OK;
     vi_image_free(capture->context, image);
     return vi_image_new(image, capture->context, width, height, 3);
