@@ -45,6 +45,7 @@ struct nn_mark {
     bool gradient_begun;            /* its first share has a place */
     /* slots */
     int value, gradient_slot, saved;
+    ptrdiff_t prepared;              /* in the plan's block of such, in floats; NONE */
     int forward_time, backward_time; /* NONE: does not run */
 };
 
@@ -68,12 +69,14 @@ struct nn_compiler {
     int forward_count, backward_count, constant_count;
     struct nn_slot *slots;
     int slot_count, slot_capacity;
-    size_t block_bytes;
+    size_t block_bytes, prepared_floats;
 };
 
 enum nn_status nn_plan_gradients(struct nn_compiler *compiler);
 void nn_plan_fusions(struct nn_compiler *compiler);
-/* Will prepare turn this node into y = x * scale + shift? */
+/* Is this op's prepare called: predicting, with parameters that stay? */
+bool nn_plan_prepares(const struct nn_compiler *compiler, const struct nn_node *node);
+/* Will it turn the node into y = x * scale + shift? */
 bool nn_plan_affine(const struct nn_compiler *compiler, const struct nn_node *node);
 enum nn_status nn_plan_lifetimes(struct nn_compiler *compiler);
 enum nn_status nn_plan_layout(struct nn_compiler *compiler);
@@ -82,13 +85,6 @@ enum nn_status nn_plan_layout(struct nn_compiler *compiler);
 static inline bool nn_plan_predicts(const struct nn_compiler *compiler)
 {
     return !compiler->training && !compiler->statistics;
-}
-
-/* Does the plan call this op's prepare? An affine op's only where it is one. */
-static inline bool nn_plan_prepares(const struct nn_compiler *compiler, const struct nn_node *node)
-{
-    return nn_plan_predicts(compiler) && node->op->prepare &&
-           (!node->op->affine_at_inference || nn_plan_affine(compiler, node));
 }
 
 /* Bytes of a node's value at the plan's batch. */
@@ -110,9 +106,10 @@ struct nn_plan {
     int node_count;
     float *block; /* activations, gradients of activations, workspace */
     size_t block_bytes;
-    float *gradients;      /* of the parameters, laid out as the graph's values */
-    float *loss_seed;      /* where d loss / d loss = 1 goes */
-    struct nn_slot *slots; /* for printing */
+    float *prepared_values; /* what prepare makes of parameters */
+    float *gradients;       /* of the parameters, laid out as the graph's values */
+    float *loss_seed;       /* where d loss / d loss = 1 goes */
+    struct nn_slot *slots;  /* for printing */
     int slot_count;
     uint64_t prepared; /* the graph's version that `prepare` has seen, + 1 */
     bool forward_done;

@@ -154,6 +154,7 @@ struct nn_step {
     const float *dy;
     float *dx[NN_MAX_INPUTS];    /* NULL where no gradient is wanted; always overwritten */
     void *saved;                 /* op->saved bytes: written by forward, read by backward */
+    float *prepared;             /* op->prepared floats: written by prepare; NULL: not called */
     void *workspace;             /* op->workspace bytes: garbage at the start of each call */
     struct nn_epilogue epilogue; /* what was fused into this op; bias is the op's own business */
     const float *compose;        /* prepare: scale [C], shift [C] of the affine map before this */
@@ -182,10 +183,12 @@ struct nn_op {
     enum nn_status (*infer)(struct nn_node *node);
     size_t (*saved)(const struct nn_node *node, int batch, bool training);
     size_t (*workspace)(const struct nn_node *node, int batch, int threads, bool training);
-    /* Inference: called before the first run and after weights changed. An op that is then
-     * y = x * scale + shift per channel writes scale[C], shift[C] into saved. */
+    /* Inference, where all inputs but x[0] are parameters or states: called before the first run
+     * and after weights changed, makes what forward would rather have. An op that is then
+     * y = x * scale + shift per channel makes scale[C], shift[C]. */
     void (*prepare)(struct nn_step *step);
-    bool affine_at_inference; /* where all inputs but x[0] are parameters or states */
+    size_t (*prepared)(const struct nn_node *node); /* floats; 0: prepare has nothing to do */
+    bool affine_at_inference;
     /* Where input i lies in y, in floats, when y is its inputs one after another; false: it is
      * not. Inputs may then be computed right there, and forward finds x[i] in its place. */
     bool (*place)(size_t *floats, const struct nn_node *node, int i, int batch);

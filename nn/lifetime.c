@@ -184,12 +184,27 @@ static enum nn_status add_saved(struct nn_compiler *compiler)
         struct nn_mark *mark = &compiler->mark[i];
         if (node->kind != NN_KIND_OP || !mark->needed || !node->op->saved) continue;
         size_t bytes = node->op->saved(node, compiler->options->batch, compiler->training);
-        if (!bytes) continue;
-        bool prepared = nn_plan_prepares(compiler, node);
-        int first = prepared || mark->forward_time == NONE ? 0 : mark->forward_time;
-        mark->saved = new_slot(compiler, node, "saved", bytes, first);
+        if (!bytes || mark->forward_time == NONE) continue;
+        mark->saved = new_slot(compiler, node, "saved", bytes, mark->forward_time);
         if (mark->saved == NONE) return NN_ERROR_MEMORY;
-        use(compiler, mark->saved, prepared ? FOREVER : mark->backward_time);
+        use(compiler, mark->saved, mark->backward_time);
+    }
+    return NN_OK;
+}
+
+/* What prepare makes lives as long as the plan: one after another, in a block of its own. */
+static enum nn_status add_prepared(struct nn_compiler *compiler)
+{
+    for (int i = 0; i < compiler->graph->count; i++) {
+        const struct nn_node *node = compiler->graph->nodes[i];
+        if (node->kind != NN_KIND_OP || !compiler->mark[i].needed ||
+            !nn_plan_prepares(compiler, node))
+            continue;
+        size_t floats = (node->op->prepared(node) + 15) & ~(size_t)15;
+        if (!floats) continue;
+        compiler->mark[i].prepared = (ptrdiff_t)compiler->prepared_floats;
+        compiler->prepared_floats += floats;
+        if (compiler->prepared_floats > PTRDIFF_MAX / sizeof(float)) return NN_ERROR_MEMORY;
     }
     return NN_OK;
 }
@@ -262,6 +277,7 @@ enum nn_status nn_plan_lifetimes(struct nn_compiler *compiler)
     enum nn_status status = add_forward_steps(compiler);
     if (!status && compiler->training) status = add_backward_steps(compiler);
     if (!status) status = add_saved(compiler);
+    if (!status) status = add_prepared(compiler);
     for (int t = 0; !status && t < compiler->forward_count; t++)
         status = add_scratch(compiler, &compiler->forward[t], t);
     for (int t = 0; !status && t < compiler->backward_count; t++)

@@ -55,6 +55,7 @@ static void select_nodes(struct nn_compiler *compiler)
     for (int i = 0; i < graph->count; i++) {
         struct nn_mark *mark = &compiler->mark[i];
         mark->value = mark->gradient_slot = mark->saved = NONE;
+        mark->prepared = NONE;
         mark->forward_time = mark->backward_time = NONE;
     }
     for (int i = 0; i < options->output_count; i++) keep(compiler, options->outputs[i]);
@@ -91,11 +92,12 @@ static float *value_memory(const struct nn_plan *plan, const struct nn_compiler 
     return slot_memory(plan, compiler, compiler->mark[node->index].value);
 }
 
-/* Scale [C], then shift [C], where prepare of an affine node leaves them; NULL: no node. */
-static const float *affine_memory(const struct nn_plan *plan, const struct nn_compiler *compiler,
-                                  const struct nn_node *node)
+/* What prepare makes for a node: of an affine one, scale [C], then shift [C]. NULL: nothing. */
+static float *prepared_memory(const struct nn_plan *plan, const struct nn_compiler *compiler,
+                              const struct nn_node *node)
 {
-    return node ? slot_memory(plan, compiler, compiler->mark[node->index].saved) : NULL;
+    if (!node || compiler->mark[node->index].prepared == NONE) return NULL;
+    return plan->prepared_values + compiler->mark[node->index].prepared;
 }
 
 static void bind_epilogue(struct nn_epilogue *epilogue, const struct nn_plan *plan,
@@ -105,8 +107,8 @@ static void bind_epilogue(struct nn_epilogue *epilogue, const struct nn_plan *pl
     epilogue->relu = mark->fused_relu != NULL;
     if (mark->fused_residual)
         epilogue->residual = value_memory(plan, compiler, mark->fused_residual);
-    epilogue->scale = affine_memory(plan, compiler, mark->fused_affine);
-    epilogue->scale_after = affine_memory(plan, compiler, mark->fused_after);
+    epilogue->scale = prepared_memory(plan, compiler, mark->fused_affine);
+    epilogue->scale_after = prepared_memory(plan, compiler, mark->fused_after);
     if (epilogue->scale) epilogue->shift = epilogue->scale + nn_channels(node);
     if (epilogue->scale_after) epilogue->shift_after = epilogue->scale_after + nn_channels(node);
 }
@@ -126,8 +128,9 @@ static void bind_step(struct nn_plan *plan, const struct nn_compiler *compiler,
         step->x[i] = value_memory(plan, compiler, node->input[i]);
     step->y = value_memory(plan, compiler, node);
     step->saved = slot_memory(plan, compiler, mark->saved);
+    step->prepared = prepared_memory(plan, compiler, node);
     step->workspace = slot_memory(plan, compiler, workspace);
-    step->compose = affine_memory(plan, compiler, mark->composes);
+    step->compose = prepared_memory(plan, compiler, mark->composes);
     bind_epilogue(&step->epilogue, plan, compiler, node);
     step->fused_relu_backward =
         node->inputs && compiler->mark[node->input[0]->index].relu_backward_fused;
@@ -189,7 +192,7 @@ static void bind(struct nn_plan *plan, struct nn_compiler *compiler)
             plan->gradient[i] = plan->gradients + node->offset;
         if (mark->gradient && node->kind == NN_KIND_INPUT)
             plan->gradient[i] = slot_memory(plan, compiler, mark->gradient_slot);
-        if (node->kind == NN_KIND_OP && mark->needed && nn_plan_prepares(compiler, node))
+        if (mark->prepared != NONE)
             bind_step(plan, compiler, &plan->prepare[plan->prepare_count++], node, NONE);
     }
     if (plan->training)
@@ -211,10 +214,11 @@ static enum nn_status allocate(struct nn_plan *plan, struct nn_compiler *compile
     plan->gradient = nn_alloc(context, nodes, sizeof(float *));
     plan->block = nn_alloc(context, compiler->block_bytes + 1, 1);
     plan->block_bytes = compiler->block_bytes;
+    plan->prepared_values = nn_alloc(context, compiler->prepared_floats + 1, sizeof(float));
     if (plan->training)
         plan->gradients = nn_alloc(context, plan->graph->trained_floats + 1, sizeof(float));
     bool complete = plan->forward && plan->backward && plan->prepare && plan->constant &&
-                    plan->value && plan->gradient && plan->block &&
+                    plan->value && plan->gradient && plan->block && plan->prepared_values &&
                     (plan->gradients || !plan->training);
     return complete ? NN_OK : NN_ERROR_MEMORY;
 }
@@ -296,6 +300,7 @@ void nn_plan_free(struct nn_plan **freed)
     nn_free(context, plan->value);
     nn_free(context, plan->gradient);
     nn_free(context, plan->block);
+    nn_free(context, plan->prepared_values);
     nn_free(context, plan->gradients);
     nn_free(context, plan->slots);
     nn_free(context, plan->seconds);

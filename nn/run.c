@@ -13,7 +13,7 @@ void nn_plan_seed(struct nn_plan *plan, uint64_t seed, uint64_t step)
 static void compose(struct nn_step *step)
 {
     int channels = nn_channels(step->node);
-    float *scale = step->saved, *shift = scale + channels;
+    float *scale = step->prepared, *shift = scale + channels;
     const float *first = step->compose;
     for (int c = 0; c < channels; c++) {
         shift[c] = (float)((double)first[channels + c] * (double)scale[c] + (double)shift[c]);

@@ -101,12 +101,18 @@ static size_t workspace(const struct nn_node *node, int batch, int threads, bool
     return (2 * (size_t)chunk_count(node, batch) + 3) * channels * sizeof(float);
 }
 
-/* Training: mean [C], then 1 / deviation [C]. Inference: scale [C], then shift [C]. */
+/* By the batch: mean [C], then 1 / deviation [C]. */
 static size_t saved(const struct nn_node *node, int batch, bool training)
 {
     (void)batch;
     (void)training;
     return 2 * (size_t)nn_channels(node) * sizeof(float);
+}
+
+/* By the running statistics: scale [C], then shift [C]. */
+static size_t prepared(const struct nn_node *node)
+{
+    return 2 * (size_t)nn_channels(node);
 }
 
 /* ---- forward
@@ -202,7 +208,7 @@ static void prepare(struct nn_step *step)
 {
     const struct attributes *a = step->node->attributes;
     int channels = nn_channels(step->node);
-    float *scale = step->saved, *shift = scale + channels;
+    float *scale = step->prepared, *shift = scale + channels;
     for (int c = 0; c < channels; c++) {
         double deviation = sqrt((double)step->x[VARIANCE][c] + (double)a->epsilon);
         double slope = (double)step->x[GAMMA][c] / deviation;
@@ -285,6 +291,7 @@ const struct nn_op nn_op_batch_norm = {
     .saved = saved,
     .workspace = workspace,
     .prepare = prepare,
+    .prepared = prepared,
     .forward = forward,
     .backward = backward,
 };

@@ -4,10 +4,8 @@
  *
  * x [N,H,W,C], w [R,S,C/groups,K], b [K], y [N,P,Q,K]; zeros outside the picture.
  *
- * How it runs. A band of output rows needs a band of input rows; these are copied, with the zeros
- * of the border, into scratch that stays in the first-level cache. In that copy a pixel sees the
- * S*C floats of each kernel row as one run, and no edge is special: the kernel (conv_row) is a
- * plain sum over runs. The copy is 1/(R*S*K) of the arithmetic.
+ * How it runs. Bands of the picture are copied, with the zeros of the border (conv_pass.h); there
+ * the kernel (conv_row) is a plain sum over runs of floats.
  *
  * Gradients, all with the same two kernels:
  *   dx  is a convolution of dy with the window turned by 180 degrees and C, K swapped:
@@ -18,13 +16,12 @@
  *       images; chunks are added in order, so that threads do not change the sum.
  *   db[k] = sum_{n,p,q} dy[n,p,q,k]
  */
-#include "nn/internal.h"
-
-#include <string.h>
+#include "nn/op/conv_pass.h"
 
 enum { X, W, B };
 enum { MOST_TAPS = 1 << 14, MOST_CHUNKS = 16 };
-enum { SCRATCH_FLOATS = 6 * 1024 }; /* 24 kB: half of a first-level cache */
+enum { PANEL = 32 };               /* filters whose weights lie together once prepared */
+enum { CHUNK_FLOATS = 64 * 1024 }; /* of weights, for one task: 256 kB */
 
 struct attributes {
     int stride_h, stride_w, dilation_h, dilation_w, groups, padding;
@@ -45,21 +42,6 @@ static const struct nn_field FIELDS[] = {
     {NULL, NN_FIELD_INT, 0},
 };
 
-/* A convolution of one group as the kernels see it: forward, or dx from dy. */
-struct pass {
-    int height, width;      /* of the source picture */
-    int spread_h, spread_w; /* source pixels lie this far apart in the padded copy, else 1 */
-    int before_h, before_w; /* rows, columns of zeros before the picture; negative: cut off */
-    int from_channels, from_group, to_channels, to_group; /* in all, and per group */
-    int out_height, out_width;
-    int stride_h, stride_w;
-    int copy_width;  /* columns of the padded copy */
-    int window_rows; /* rows of the copy that one output row sees */
-    int band;        /* output rows per copy */
-    int taps, length;
-    ptrdiff_t *tap;
-};
-
 struct geometry {
     struct pass forward, backward;
     int kernel_h, kernel_w, groups;
@@ -67,35 +49,6 @@ struct geometry {
 
 /* ---- geometry -----------------------------------------------------------------------------------
  */
-
-/* Fills what follows from the rest; false when sizes leave the range of int. */
-static bool complete_pass(struct pass *pass, const struct attributes *a, struct nn_graph *graph,
-                          int kernel_h, int kernel_w)
-{
-    int64_t width = (int64_t)(pass->out_width - 1) * pass->stride_w +
-                    (int64_t)(kernel_w - 1) * a->dilation_w + 1;
-    int64_t rows = (int64_t)(kernel_h - 1) * a->dilation_h + 1;
-    if (width > INT32_MAX / 64 || rows > INT32_MAX / 64 ||
-        width * rows > (INT32_MAX / 2) / pass->from_group)
-        return false;
-    pass->copy_width = (int)width;
-    pass->window_rows = (int)rows;
-    int row_floats = pass->copy_width * pass->from_group;
-    int fitting = (SCRATCH_FLOATS / row_floats - pass->window_rows) / pass->stride_h + 1;
-    pass->band = fitting < 1 ? 1 : fitting < pass->out_height ? fitting : pass->out_height;
-
-    bool torn = a->dilation_w > 1;
-    pass->taps = torn ? kernel_h * kernel_w : kernel_h;
-    pass->length = torn ? pass->from_group : kernel_w * pass->from_group;
-    pass->tap = nn_graph_alloc(graph, (size_t)pass->taps, sizeof *pass->tap);
-    if (!pass->tap) return false;
-    for (int t = 0; t < pass->taps; t++) {
-        int r = torn ? t / kernel_w : t, s = torn ? t % kernel_w : 0;
-        pass->tap[t] = (ptrdiff_t)r * a->dilation_h * row_floats +
-                       (ptrdiff_t)s * a->dilation_w * pass->from_group;
-    }
-    return true;
-}
 
 static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, struct nn_window w)
 {
@@ -136,8 +89,8 @@ static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, st
                                 .stride_h = 1,
                                 .stride_w = 1};
     a->geometry = g;
-    if (complete_pass(&g->forward, a, node->graph, g->kernel_h, g->kernel_w) &&
-        complete_pass(&g->backward, a, node->graph, g->kernel_h, g->kernel_w))
+    if (complete_pass(&g->forward, node->graph, h, w) &&
+        complete_pass(&g->backward, node->graph, h, w))
         return NN_OK;
     return nn_graph_fail(node->graph, NN_ERROR_SHAPE, "conv2d '%s': too large", node->name);
 }
@@ -202,84 +155,6 @@ static const struct geometry *geometry_of(const struct nn_node *node)
     return ((const struct attributes *)node->attributes)->geometry;
 }
 
-/* ---- the padded copy
- * ------------------------------------------------------------------------------ */
-
-/* Source index of position `at` of the spread, padded axis; -1 where zeros are. */
-static int source_index(int at, int before, int spread, int size)
-{
-    int inside = at - before;
-    if (inside < 0 || inside % spread) return -1;
-    return inside / spread < size ? inside / spread : -1;
-}
-
-static void copy_row(float *to, const struct pass *pass, const float *from)
-{
-    size_t pixel = (size_t)pass->from_group;
-    if (pass->spread_w == 1 && pass->from_group == pass->from_channels && pass->before_w >= 0) {
-        int inside = pass->copy_width - pass->before_w;
-        if (inside > pass->width) inside = pass->width;
-        if (inside < 0) inside = 0;
-        size_t left =
-            (size_t)(pass->copy_width - inside < pass->before_w ? pass->copy_width - inside
-                                                                : pass->before_w) *
-            pixel;
-        size_t middle = (size_t)inside * pixel;
-        memset(to, 0, left * sizeof *to);
-        memcpy(to + left, from, middle * sizeof *to);
-        memset(to + left + middle, 0,
-               ((size_t)pass->copy_width * pixel - left - middle) * sizeof *to);
-        return;
-    }
-    for (int q = 0; q < pass->copy_width; q++, to += pixel) {
-        int w = source_index(q, pass->before_w, pass->spread_w, pass->width);
-        if (w < 0)
-            memset(to, 0, pixel * sizeof *to);
-        else
-            memcpy(to, from + (size_t)w * (size_t)pass->from_channels, pixel * sizeof *to);
-    }
-}
-
-/* The rows that output rows [first, first + band) see, of the group beginning at `image`. */
-static void copy_band(float *to, const struct pass *pass, const float *image, int first, int band)
-{
-    int rows = (band - 1) * pass->stride_h + pass->window_rows;
-    size_t row_floats = (size_t)pass->copy_width * (size_t)pass->from_group;
-    for (int i = 0; i < rows; i++, to += row_floats) {
-        int h =
-            source_index(first * pass->stride_h + i, pass->before_h, pass->spread_h, pass->height);
-        if (h < 0)
-            memset(to, 0, row_floats * sizeof *to);
-        else
-            copy_row(to, pass,
-                     image + (size_t)h * (size_t)pass->width * (size_t)pass->from_channels);
-    }
-}
-
-static size_t scratch_floats(const struct pass *pass)
-{
-    size_t rows = (size_t)(pass->band - 1) * (size_t)pass->stride_h + (size_t)pass->window_rows;
-    size_t floats = rows * (size_t)pass->copy_width * (size_t)pass->from_group;
-    return (floats + 15) & ~(size_t)15;
-}
-
-static int band_count(const struct pass *pass)
-{
-    return (pass->out_height + pass->band - 1) / pass->band;
-}
-
-static struct nn_conv_row row_of(const struct pass *pass, int w_stride)
-{
-    return (struct nn_conv_row){.pixels = pass->out_width,
-                                .filters = pass->to_group,
-                                .taps = pass->taps,
-                                .length = pass->length,
-                                .tap = pass->tap,
-                                .step = (ptrdiff_t)pass->stride_w * pass->from_group,
-                                .w_stride = w_stride,
-                                .y_stride = pass->to_channels};
-}
-
 /* ---- forward and dx: one job
  * ----------------------------------------------------------------------- */
 
@@ -290,40 +165,97 @@ struct job {
     float *to, *scratch;    /* scratch: one per thread */
     ptrdiff_t group_stride; /* floats from a group's weights to the next's */
     int w_stride;
+    int panel;              /* filters whose weights begin at one place */
+    ptrdiff_t panel_stride; /* floats from a panel's weights to the next's */
+    int chunk;              /* panels of one task */
     struct nn_epilogue epilogue;
 };
 
-static void run_band(void *argument, int index, int thread)
+static int panel_count(const struct job *job)
+{
+    return (job->pass->to_group + job->panel - 1) / job->panel;
+}
+
+/* A chunk's filters of `band` rows from the padded copy. All rows for one panel, then the next: a
+ * panel's weights stay in the cache. */
+static void run_panels(const struct job *job, int group, int chunk, float *to, int band,
+                       const float *copy)
+{
+    const struct pass *pass = job->pass;
+    ptrdiff_t to_row = (ptrdiff_t)pass->out_width * pass->to_channels;
+    ptrdiff_t copied_row = (ptrdiff_t)pass->stride_h * pass->copy_width * pass->from_group;
+    int end =
+        (chunk + 1) * job->chunk < panel_count(job) ? (chunk + 1) * job->chunk : panel_count(job);
+    struct nn_conv_row row = row_of(pass, job->w_stride);
+    for (int i = chunk * job->chunk; i < end; i++) {
+        int from = i * job->panel, at = group * pass->to_group + from;
+        row.filters = pass->to_group - from < job->panel ? pass->to_group - from : job->panel;
+        const float *weights = job->weights + group * job->group_stride + i * job->panel_stride;
+        for (int p = 0; p < band; p++) {
+            float *y = to + p * to_row + at;
+            struct nn_epilogue epilogue = nn_epilogue_from(&job->epilogue, at, y - job->to);
+            job->step->kernels->conv_row(y, copy + p * copied_row, weights, &row, &epilogue);
+        }
+    }
+}
+
+/* Tasks are numbered chunk by chunk, so that a thread's share needs few of the weights. */
+static void run_task(void *argument, int index, int thread)
 {
     const struct job *job = argument;
     const struct pass *pass = job->pass;
-    int bands = band_count(pass), groups = geometry_of(job->step->node)->groups;
-    int image = index / bands, first = index % bands * pass->band;
+    int bands = band_count(pass), tasks = bands * job->step->run->images;
+    int image = index % tasks / bands, first = index % bands * pass->band;
     int band = pass->out_height - first < pass->band ? pass->out_height - first : pass->band;
     size_t from_image = (size_t)pass->height * (size_t)pass->width * (size_t)pass->from_channels;
     size_t to_row = (size_t)pass->out_width * (size_t)pass->to_channels;
-    size_t copy_row_floats = (size_t)pass->copy_width * (size_t)pass->from_group;
     const float *from = job->from + (size_t)image * from_image;
     float *to = job->to + ((size_t)image * (size_t)pass->out_height + (size_t)first) * to_row;
     float *scratch = job->scratch + (size_t)thread * scratch_floats(pass);
-    struct nn_conv_row row = row_of(pass, job->w_stride);
-    for (int g = 0; g < groups; g++) {
-        int at = g * pass->to_group;
+    for (int g = 0; g < geometry_of(job->step->node)->groups; g++) {
         copy_band(scratch, pass, from + g * pass->from_group, first, band);
-        for (int p = 0; p < band; p++) {
-            float *y = to + (size_t)p * to_row + at;
-            struct nn_epilogue epilogue = nn_epilogue_from(&job->epilogue, at, y - job->to);
-            job->step->kernels->conv_row(
-                y, scratch + (size_t)p * (size_t)pass->stride_h * copy_row_floats,
-                job->weights + g * job->group_stride, &row, &epilogue);
-        }
+        run_panels(job, g, index / tasks, to, band, scratch);
     }
 }
 
 static void run_job(struct job *job)
 {
-    int count = job->step->run->images * band_count(job->pass);
-    nn_parallel(job->step->context, count, run_band, job);
+    int chunks = (panel_count(job) + job->chunk - 1) / job->chunk;
+    int count = chunks * job->step->run->images * band_count(job->pass);
+    nn_parallel(job->step->context, count, run_task, job);
+}
+
+/* ---- prepared weights: [K / PANEL][R][S][C][PANEL], so that what a tile needs is one stream
+ * ------
+ */
+
+static size_t panel_floats(const struct nn_node *node)
+{
+    return nn_shape_count(node->input[W]->shape) / (size_t)nn_channels(node) * PANEL;
+}
+
+static size_t prepared(const struct nn_node *node)
+{
+    size_t filters = (size_t)nn_channels(node);
+    if (filters <= PANEL || geometry_of(node)->groups > 1) return 0;
+    return (filters + PANEL - 1) / PANEL * panel_floats(node);
+}
+
+static void prepare_panel(void *argument, int index, int thread)
+{
+    const struct nn_step *step = argument;
+    size_t filters = (size_t)nn_channels(step->node), from = (size_t)index * PANEL;
+    size_t rows = panel_floats(step->node) / PANEL;
+    size_t bytes = (filters - from < PANEL ? filters - from : PANEL) * sizeof(float);
+    float *to = step->prepared + (size_t)index * panel_floats(step->node);
+    (void)thread;
+    for (size_t row = 0; row < rows; row++)
+        memcpy(to + row * PANEL, step->x[W] + row * filters + from, bytes);
+}
+
+static void prepare(struct nn_step *step)
+{
+    nn_parallel(step->context, (nn_channels(step->node) + PANEL - 1) / PANEL, prepare_panel, step);
 }
 
 static void forward(struct nn_step *step)
@@ -337,8 +269,16 @@ static void forward(struct nn_step *step)
                       .scratch = step->workspace,
                       .group_stride = g->forward.to_group,
                       .w_stride = g->forward.to_channels,
+                      .panel = g->forward.to_group,
+                      .chunk = 1,
                       .epilogue = step->epilogue};
     job.epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
+    if (step->prepared) {
+        job.weights = step->prepared;
+        job.w_stride = job.panel = PANEL;
+        job.panel_stride = (ptrdiff_t)panel_floats(step->node);
+        job.chunk = job.panel_stride < CHUNK_FLOATS ? (int)(CHUNK_FLOATS / job.panel_stride) : 1;
+    }
     run_job(&job);
 }
 
@@ -411,7 +351,9 @@ static void input_gradient(struct nn_step *step, const struct parts *parts)
                       .to = step->dx[X],
                       .scratch = workspace_floats + parts->scratch,
                       .group_stride = (ptrdiff_t)taps * pass->from_group * pass->to_group,
-                      .w_stride = pass->to_group};
+                      .w_stride = pass->to_group,
+                      .panel = pass->to_group,
+                      .chunk = 1};
     run_job(&job);
 }
 
@@ -522,6 +464,8 @@ const struct nn_op nn_op_conv2d = {
     .takes_epilogue = true,
     .infer = infer,
     .workspace = workspace,
+    .prepare = prepare,
+    .prepared = prepared,
     .forward = forward,
     .backward = backward,
     .multiply_adds = multiply_adds,

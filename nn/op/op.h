@@ -85,7 +85,7 @@ static inline void nn_op_copy(const struct nn_step *step, float *to, const float
 static inline void nn_op_affine_rows(const struct nn_step *step, size_t from, size_t to)
 {
     size_t channels = (size_t)nn_channels(step->node), block = 1 + NN_GRAIN / 4 / channels;
-    const float *scale = step->epilogue.scale ? step->epilogue.scale : step->saved;
+    const float *scale = step->epilogue.scale ? step->epilogue.scale : step->prepared;
     for (size_t row = from; row < to; row += block) {
         size_t rows = to - row < block ? to - row : block;
         float *y = step->y + row * channels;

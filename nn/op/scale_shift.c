@@ -33,17 +33,16 @@ static size_t workspace(const struct nn_node *node, int batch, int threads, bool
     return training ? chunks(node, batch) * 2 * (size_t)nn_channels(node) * sizeof(float) : 0;
 }
 
-/* scale [C], shift [C]: only where they are parameters, see nn_plan_affine. */
-static size_t saved(const struct nn_node *node, int batch, bool training)
+/* scale [C], shift [C] */
+static size_t prepared(const struct nn_node *node)
 {
-    (void)batch;
-    return training ? 0 : 2 * (size_t)nn_channels(node) * sizeof(float);
+    return 2 * (size_t)nn_channels(node);
 }
 
 static void prepare(struct nn_step *step)
 {
     size_t bytes = (size_t)nn_channels(step->node) * sizeof(float);
-    float *scale = step->saved, *shift = scale + nn_channels(step->node);
+    float *scale = step->prepared, *shift = scale + nn_channels(step->node);
     memcpy(scale, step->x[1], bytes);
     if (step->node->inputs == 3)
         memcpy(shift, step->x[2], bytes);
@@ -132,9 +131,9 @@ const struct nn_op nn_op_scale_shift = {
     .inplace_backward = true,
     .affine_at_inference = true,
     .infer = infer,
-    .saved = saved,
     .workspace = workspace,
     .prepare = prepare,
+    .prepared = prepared,
     .forward = forward,
     .backward = backward,
 };
