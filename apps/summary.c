@@ -1,6 +1,6 @@
 /* summary.c — `liveness summary`: a network as Keras' model.summary() prints it. */
 #include "apps/commands.h"
-#include "apps/model.h"
+#include "apps/network.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +19,15 @@ static const struct cli_option OPTIONS[] = {
     {"--classes", CLI_INT, offsetof(struct settings, classes), "N", "2", 2, 65535, 0,
      "number of classes"},
     {"--plan", CLI_FLAG, offsetof(struct settings, plan), NULL, NULL, 0, 0, 0,
-     "print also what was fused and where buffers lie when training"},
+     "print also what was fused and where buffers lie, predicting and training"},
 };
 
-enum { LINE = 65, SHAPE_AT = 29, COUNT_AT = 55 }; /* Keras: .45, .85 and 1 of 65 columns */
+/* Columns of the table. Keras': .45, .85 and 1 of 65. Names of other networks get more room. */
+struct columns {
+    int name, shape, count, work;
+};
+static const struct columns KERAS = {29, 26, 10, 15};
+enum { WIDEST_NAME = 60 };
 
 static bool is_kind(const struct nn_node *node, const char *kind)
 {
@@ -58,24 +63,40 @@ struct totals {
     size_t training_bytes, inference_bytes; /* of the plans */
 };
 
-static void rule(struct nn_text *text, char c)
+static void rule(struct nn_text *text, const struct columns *columns, char c)
 {
-    char line[LINE + 2];
-    memset(line, c, LINE);
-    line[LINE] = '\n';
-    nn_text_append(text, line, LINE + 1);
+    char line[WIDEST_NAME + 128];
+    int width = columns->name + columns->shape + columns->count + columns->work;
+    memset(line, c, (size_t)width);
+    line[width] = '\n';
+    nn_text_append(text, line, (size_t)width + 1);
+}
+
+/* "conv2d (Conv2D)". Returns `text`. */
+static char *label_of(char text[320], const struct nn_node *node)
+{
+    char quoted[NN_QUOTED];
+    snprintf(text, 320, "%s (%s)", app_plain(quoted, nn_node_name(node)), nn_node_title(node));
+    return text;
 }
 
 /* What is too long for its column goes on in the next line, as in Keras since 2.9. */
-static void print_layer(struct nn_text *text, const struct nn_node *node)
+static void print_layer(struct nn_text *text, const struct columns *columns,
+                        const struct nn_node *node)
 {
-    char name[320], shape[64];
-    snprintf(name, sizeof name, "%s (%s)", nn_node_name(node), nn_node_title(node));
-    nn_text_printf(text, " %-*.*s %-*s %-*zu\n", SHAPE_AT - 2, SHAPE_AT - 2, name,
-                   COUNT_AT - SHAPE_AT - 1, nn_shape_text(shape, nn_node_shape(node)),
-                   LINE - COUNT_AT, count_values(node, "parameter") + count_values(node, "state"));
-    for (size_t at = SHAPE_AT - 2; at < strlen(name); at += SHAPE_AT - 2)
-        nn_text_printf(text, " %.*s\n", SHAPE_AT - 2, name + at);
+    char label[320], shape[64], work[40];
+    int room = columns->name - 1;
+    size_t count = count_values(node, "parameter") + count_values(node, "state");
+    double multiply_adds = nn_node_multiply_adds(node);
+    nn_text_printf(text, " %-*.*s %-*s", room - 1, room - 1, label_of(label, node), columns->shape,
+                   nn_shape_text(shape, nn_node_shape(node)));
+    if (multiply_adds > 0)
+        nn_text_printf(text, "%-*zu%*s\n", columns->count, count, columns->work,
+                       with_commas(work, multiply_adds));
+    else
+        nn_text_printf(text, "%zu\n", count);
+    for (size_t at = (size_t)room - 1; at < strlen(label); at += (size_t)room - 1)
+        nn_text_printf(text, " %.*s\n", room - 1, label + at);
 }
 
 /* The layers of a graph: nodes that are neither inputs nor values. */
@@ -84,43 +105,62 @@ static bool is_layer(const struct nn_node *node)
     return !is_kind(node, "input") && !is_kind(node, "parameter") && !is_kind(node, "state");
 }
 
-static void print_layers(struct nn_text *text, const struct nn_graph *graph, const char *name)
+static struct columns choose_columns(const struct network *network)
+{
+    struct columns columns = KERAS;
+    char label[320];
+    for (int i = 0; i < nn_node_count(network->graph) && !network->is_model; i++) {
+        const struct nn_node *node = nn_node_at(network->graph, i);
+        int wanted = is_layer(node) ? (int)strlen(label_of(label, node)) + 2 : 0;
+        if (wanted > WIDEST_NAME) wanted = WIDEST_NAME;
+        if (wanted > columns.name) columns.name = wanted;
+    }
+    return columns;
+}
+
+static void print_layers(struct nn_text *text, const struct network *network,
+                         const struct columns *columns, const char *name)
 {
     char quoted[NN_QUOTED];
     nn_quote(quoted, name);
     quoted[0] = quoted[strlen(quoted) - 1] = '"';
     nn_text_printf(text, "Model: %s\n", quoted);
-    rule(text, '_');
-    nn_text_printf(text, " %-*s %-*s %-*s\n", SHAPE_AT - 2, "Layer (type)", COUNT_AT - SHAPE_AT - 1,
-                   "Output Shape", LINE - COUNT_AT, "Param #");
-    rule(text, '=');
-    for (int i = 0; i < nn_node_count(graph); i++)
-        if (is_layer(nn_node_at(graph, i))) print_layer(text, nn_node_at(graph, i));
-    rule(text, '=');
+    rule(text, columns, '_');
+    nn_text_printf(text, " %-*s%-*s%-*s%*s\n", columns->name - 1, "Layer (type)", columns->shape,
+                   "Output Shape", columns->count, "Param #", columns->work, "Multiply-adds");
+    rule(text, columns, '=');
+    for (int i = 0; i < nn_node_count(network->graph); i++)
+        if (is_layer(nn_node_at(network->graph, i)))
+            print_layer(text, columns, nn_node_at(network->graph, i));
+    rule(text, columns, '=');
 }
 
-static void print_totals(struct nn_text *text, const struct totals *totals)
+static void print_totals(struct nn_text *text, const struct columns *columns,
+                         const struct totals *totals)
 {
     char number[40];
     nn_text_printf(text, "Total params: %s\n",
                    with_commas(number, (double)(totals->trained + totals->fixed)));
     nn_text_printf(text, "Trainable params: %s\n", with_commas(number, (double)totals->trained));
     nn_text_printf(text, "Non-trainable params: %s\n", with_commas(number, (double)totals->fixed));
-    rule(text, '_');
+    rule(text, columns, '_');
     nn_text_printf(text, "Multiply-adds per picture: %s\n",
                    with_commas(number, totals->multiply_adds));
-    nn_text_printf(text, "Buffers, training at batch 8: %s bytes\n",
-                   with_commas(number, (double)totals->training_bytes));
+    if (totals->training_bytes)
+        nn_text_printf(text, "Buffers, training at batch 8: %s bytes\n",
+                       with_commas(number, (double)totals->training_bytes));
     nn_text_printf(text, "Buffers, inference at batch 1: %s bytes\n",
                    with_commas(number, (double)totals->inference_bytes));
 }
 
-static void print_json_layers(struct nn_text *text, const struct nn_graph *graph, const char *name)
+static void print_json_layers(struct nn_text *text, const struct network *network, const char *name)
 {
+    const struct nn_graph *graph = network->graph;
     const char *comma = "";
     nn_text_printf(text, "{\"model\":");
     nn_text_json_string(text, name);
-    nn_text_printf(text, ",\"layers\":[");
+    nn_text_printf(text, ",\"source\":\"%s\",\"weights\":%s,\"layers\":[", network->source,
+                   network->bare ? "false" : "true");
     for (int i = 0; i < nn_node_count(graph); i++) {
         const struct nn_node *node = nn_node_at(graph, i);
         if (!is_layer(node)) continue;
@@ -129,8 +169,9 @@ static void print_json_layers(struct nn_text *text, const struct nn_graph *graph
         nn_text_printf(text, ",\"type\":\"%s\",\"shape\":[null", nn_node_title(node));
         struct nn_shape shape = nn_node_shape(node);
         for (int k = 1; k < shape.rank; k++) nn_text_printf(text, ",%d", shape.dim[k]);
-        nn_text_printf(text, "],\"params\":%zu}",
-                       count_values(node, "parameter") + count_values(node, "state"));
+        nn_text_printf(text, "],\"params\":%zu,\"multiply_adds\":%.0f}",
+                       count_values(node, "parameter") + count_values(node, "state"),
+                       nn_node_multiply_adds(node));
         comma = ",";
     }
     nn_text_printf(text, "]");
@@ -141,9 +182,10 @@ static void print_json_totals(struct nn_text *text, const struct totals *totals)
     nn_text_printf(text, ",\"total_params\":%zu", totals->trained + totals->fixed);
     nn_text_printf(text, ",\"trainable_params\":%zu,\"non_trainable_params\":%zu", totals->trained,
                    totals->fixed);
-    nn_text_printf(text,
-                   ",\"multiply_adds\":%.0f,\"training_bytes\":%zu,\"inference_bytes\":%zu}\n",
-                   totals->multiply_adds, totals->training_bytes, totals->inference_bytes);
+    nn_text_printf(text, ",\"multiply_adds\":%.0f", totals->multiply_adds);
+    if (totals->training_bytes)
+        nn_text_printf(text, ",\"training_bytes\":%zu", totals->training_bytes);
+    nn_text_printf(text, ",\"inference_bytes\":%zu}\n", totals->inference_bytes);
 }
 
 static void count_graph(struct totals *totals, const struct nn_graph *graph)
@@ -174,42 +216,48 @@ static enum nn_status compile_training(struct nn_plan **plan, struct model *mode
                           .batch = 8, .loss = loss, .outputs = &model->logits, .output_count = 1});
 }
 
+static void print_plan(struct nn_text *table, const struct nn_plan *plan, const char *what)
+{
+    nn_text_printf(table, "\nThe plan of %s:\n", what);
+    nn_plan_print(plan, plan_line, table);
+}
+
+/* Training changes the graph, so it comes last. */
 static enum nn_status measure_plans(struct totals *totals, struct nn_text *table,
-                                    struct model *model)
+                                    struct network *network)
 {
     struct nn_plan *plan = NULL;
-    enum nn_status status = nn_compile(
-        &plan, model->graph,
-        &(struct nn_plan_options){.batch = 1, .outputs = &model->softmax, .output_count = 1});
+    enum nn_status status =
+        nn_compile(&plan, network->graph, &(struct nn_plan_options){.batch = 1});
     if (!status) totals->inference_bytes = nn_plan_bytes(plan);
+    if (!status && table) print_plan(table, plan, "inference at batch 1");
     nn_plan_free(&plan);
-    if (!status) status = compile_training(&plan, model);
+    if (status || !network->is_model) return status;
+    status = compile_training(&plan, &network->model);
     if (!status) totals->training_bytes = nn_plan_bytes(plan);
-    if (!status && table) {
-        nn_text_printf(table, "\nThe plan of training at batch 8:\n");
-        nn_plan_print(plan, plan_line, table);
-    }
+    if (!status && table) print_plan(table, plan, "training at batch 8");
     nn_plan_free(&plan);
     return status;
 }
 
 static enum nn_status describe(struct app *app, const struct settings *settings,
-                               struct model *model, const char *name)
+                               struct network *network, const char *name)
 {
     bool json = settings->common.json;
     struct totals totals = {0};
+    struct columns columns = choose_columns(network);
     struct nn_text text = {.context = app->context}, plan = {.context = app->context};
     if (json)
-        print_json_layers(&text, model->graph, name);
+        print_json_layers(&text, network, name);
     else
-        print_layers(&text, model->graph, name);
-    count_graph(&totals, model->graph);
-    enum nn_status status = measure_plans(&totals, settings->plan ? &plan : NULL, model);
+        print_layers(&text, network, &columns, name);
+    count_graph(&totals, network->graph);
+    enum nn_status status = measure_plans(&totals, settings->plan ? &plan : NULL, network);
     if (!status) status = app_text_status(&plan);
     if (!status && json)
         print_json_totals(&text, &totals);
     else if (!status)
-        print_totals(&text, &totals);
+        print_totals(&text, &columns, &totals);
     if (!status && plan.data && !json) nn_text_append(&text, plan.data, plan.size);
     nn_text_free(&plan);
     if (!status) return app_print(app, &text);
@@ -220,7 +268,7 @@ static enum nn_status describe(struct app *app, const struct settings *settings,
 static int run(struct app *app, int argc, char **argv)
 {
     struct settings settings;
-    struct model model = {0};
+    struct network network = {0};
     if (!app_start(app, &settings, argc, argv)) return app->exit_code;
     bool given = app->parsed.argument_count > 0;
     if (given && (cli_given(&app->parsed, app->command, "-w") ||
@@ -228,27 +276,28 @@ static int run(struct app *app, int argc, char **argv)
                   cli_given(&app->parsed, app->command, "--classes")))
         return app_usage(app, "-w, -he and --classes are for a new network, not for a model file");
     if (!app_open(app, 1)) return app->exit_code;
-    enum nn_status status;
-    if (given) {
-        status = model_load(&model, app, app->parsed.arguments[0], NULL);
-    } else {
-        struct model_contract contract = {settings.width, settings.height, 3, VI_BGR, 1, {0}, 0};
-        status = model_new(&model, app, &contract, NULL, settings.classes);
-    }
+    enum nn_status status = given ? network_open(&network, app, app->parsed.arguments[0])
+                                  : network_new(&network, app, settings.width, settings.height,
+                                                settings.classes, settings.common.seed);
     if (!status)
-        status = describe(app, &settings, &model, given ? app->parsed.arguments[0] : "livenessnet");
-    model_free(&model);
+        status =
+            describe(app, &settings, &network, given ? app->parsed.arguments[0] : "livenessnet");
+    network_close(&network);
     return app_finish(app, status);
 }
 
 const struct cli_command app_summary = {
     .name = "summary",
     .summary = "Prints a network's layers, parameters, multiply-adds and memory.",
-    .arguments = "[MODEL]",
+    .arguments = "[FILE|DIR]",
     .arguments_min = 0,
     .arguments_max = 1,
-    .notes = "Without a model file: LivenessNet, as `train` makes it.",
-    .example = "  liveness summary out/faces.safetensors",
+    .notes =
+        "FILE is what `train` wrote, or a face detector: a folder that holds one, a .caffemodel "
+        "or\n.prototxt, a .pb or .pbtxt, a .safetensors of `convert`. Of a .prototxt without "
+        "weights the\nstructure is shown. Without FILE: LivenessNet, as `train` makes it.",
+    .example = "  liveness summary out/faces.safetensors\n"
+               "  liveness summary detector/deploy.prototxt --plan",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof *OPTIONS,
     .settings_size = sizeof(struct settings),
