@@ -1,28 +1,123 @@
 /*
- * mp4.c — Motion-JPEG in MP4 and QuickTime files.
+ * mp4.c — Motion-JPEG in MP4 and QuickTime files, as cameras and older phones write it.
+ *
+ * The index (mp4_boxes.c) says where each frame lies; they are read one at a time, so that a long
+ * film needs no more memory than a short one. Frames are turned upright where the track says how it
+ * was held. Other codecs, fragmented files and pipes are handed on to ffmpeg.
  */
-#include "vision/capture/capture.h"
+#include "vision/capture/mp4.h"
+
+#include <string.h>
+
+struct source {
+    struct vi_mp4 mp4;
+    struct vi_bytes frame;
+    uint64_t taken; /* bytes of frames so far: no more than the file has */
+};
 
 static bool knows(const char *path, const uint8_t *head, size_t size)
 {
-    (void)path, (void)head, (void)size;
+    static const char types[][5] = {"ftyp", "moov", "mdat", "wide", "free", "skip", "pnot"};
+    (void)path;
+    for (size_t i = 0; head && size >= 8 && i < sizeof types / sizeof *types; i++)
+        if (memcmp(head + 4, types[i], 4) == 0) return true;
     return false;
 }
 
 static enum nn_status open_file(struct vi_capture *capture)
 {
-    return nn_fail(capture->context, NN_ERROR_UNSUPPORTED, "MP4 is not read yet");
+    struct source *source = nn_alloc(capture->context, 1, sizeof *source);
+    capture->state = source;
+    if (!source) return NN_ERROR_MEMORY;
+    enum nn_status status = vi_mp4_open(&source->mp4, capture->context, capture->stream);
+    if (status) return status;
+    const struct vi_mp4 *mp4 = &source->mp4;
+    bool lies = mp4->turns % 2;
+    capture->info.width = lies ? mp4->height : mp4->width;
+    capture->info.height = lies ? mp4->width : mp4->height;
+    capture->info.frames = mp4->sizes.count;
+    if (mp4->duration > 0) capture->info.rate = mp4->sizes.count / mp4->duration;
+    return NN_OK;
+}
+
+/* capture->image, quarters to the right: pixel (x, y) goes to (height - 1 - y, x). */
+static enum nn_status turn(struct vi_capture *capture, int quarters)
+{
+    struct vi_image *from = &capture->image, to;
+    int width = from->width, height = from->height;
+    bool lies = quarters % 2;
+    enum nn_status status = vi_image_new(&to, capture->context, lies ? height : width,
+                                         lies ? width : height, from->channels);
+    if (status) return status;
+    /* Where (0, 0) goes, and how far apart neighbours in x and in y are there. */
+    ptrdiff_t pixel = to.channels, row = to.stride;
+    ptrdiff_t right = quarters == 1 ? row : quarters == 2 ? -pixel : -row;
+    ptrdiff_t down = quarters == 1 ? -pixel : quarters == 2 ? -row : pixel;
+    uint8_t *corner = to.pixels + (quarters <= 2 ? (to.width - 1) * pixel : 0) +
+                      (quarters >= 2 ? (to.height - 1) * row : 0);
+    for (int y = 0; y < height; y++) {
+        const uint8_t *p = from->pixels + y * from->stride;
+        uint8_t *q = corner + y * down;
+        for (int x = 0; x < width; x++, p += pixel, q += right) memcpy(q, p, (size_t)pixel);
+    }
+    vi_image_free(capture->context, from);
+    *from = to;
+    return NN_OK;
+}
+
+/* What lies outside of the file ends everything: a file that was cut off holds no more. A file of
+ * frames that overlap could be a film without end, so all together may not be longer than it. */
+static enum nn_status load_frame(struct vi_capture *capture, const struct vi_mp4_sample *sample)
+{
+    struct source *source = capture->state;
+    uint64_t file = vi_stream_size(capture->stream);
+    const char *name = source->mp4.name;
+    source->frame.size = 0;
+    if (sample->offset > file || sample->size > file - sample->offset)
+        return nn_fail(
+            capture->context, NN_ERROR_FORMAT,
+            "%s: truncated MP4: frame %lld has %u bytes from byte %llu, the file ends at "
+            "%llu",
+            name, (long long)capture->next, sample->size, (unsigned long long)sample->offset,
+            (unsigned long long)file);
+    source->taken += sample->size;
+    if (source->taken > file)
+        return nn_fail(capture->context, NN_ERROR_FORMAT,
+                       "%s: damaged MP4: up to frame %lld its frames are longer than the file",
+                       name, (long long)capture->next);
+    if (sample->size > VI_MAX_FRAME)
+        return nn_fail(capture->context, NN_ERROR_UNSUPPORTED,
+                       "%s: frame %lld has %u bytes, the limit is %d", name,
+                       (long long)capture->next, sample->size, VI_MAX_FRAME);
+    vi_stream_seek(capture->stream, sample->offset);
+    enum nn_status status = vi_bytes_read(&source->frame, capture->stream, sample->size);
+    if (!status && source->frame.size < sample->size)
+        status = nn_fail(capture->context, NN_ERROR_FORMAT, "%s became shorter", name);
+    return status;
 }
 
 static enum vi_found read_frame(struct vi_capture *capture, bool wanted)
 {
-    (void)capture, (void)wanted;
-    return VI_FOUND_END;
+    struct source *source = capture->state;
+    struct vi_mp4_sample sample;
+    if (!vi_mp4_next(&source->mp4, &sample)) return VI_FOUND_END;
+    capture->seconds = sample.seconds;
+    if (!wanted) return VI_FOUND_FRAME;
+    capture->status = load_frame(capture, &sample);
+    if (capture->status) return VI_FOUND_ERROR;
+    enum nn_status status = vi_capture_jpeg(capture, source->frame.data, source->frame.size, NULL);
+    if (!status && source->mp4.turns) status = turn(capture, source->mp4.turns);
+    return vi_capture_found(capture, status);
 }
 
 static void close_file(struct vi_capture *capture)
 {
-    (void)capture;
+    struct source *source = capture->state;
+    if (!source) return;
+    vi_bytes_free(&source->mp4.movie, capture->context);
+    vi_bytes_free(&source->frame, capture->context);
+    nn_free(capture->context, source);
+    capture->state = NULL;
 }
 
 const struct vi_source_kind vi_source_mp4 = {"mp4", knows, open_file, read_frame, close_file};
