@@ -28,8 +28,9 @@ struct nn_prototext_field {
 
 /* The whole file; its fields are root->first ... */
 struct nn_prototext;
-/* At most `size` of 64 MB, 64 messages deep, a million fields. `name` is the file's, for errors
- * ("deploy.prototxt, line 12: ..."); it is copied. */
+/* At most `size` of 64 MB, 64 messages deep, a million fields; one allocation of at most 60 bytes
+ * per byte of text and 1 kB. `name` is the file's, for errors ("'deploy.prototxt', line 12: ...");
+ * it is copied. */
 enum nn_status nn_prototext_parse(struct nn_prototext **parsed, struct nn_context *context,
                                   const char *text, size_t size, const char *name);
 void nn_prototext_free(struct nn_prototext **parsed);

@@ -27,7 +27,7 @@ struct nn_protowire_field {
     uint32_t number;
     enum nn_protowire_type type;
     uint64_t value;       /* VARINT, FIXED64, FIXED32 */
-    const uint8_t *bytes; /* BYTES */
+    const uint8_t *bytes; /* of the value: BYTES without their size before them */
     size_t size;
 };
 
@@ -35,7 +35,9 @@ struct nn_protowire nn_protowire_open(const void *bytes, size_t size);
 /* The next field; false at the end of the message, and when it is damaged. Groups (wire types 3
  * and 4), which nobody writes any more, count as damage. */
 bool nn_protowire_next(struct nn_protowire *message, struct nn_protowire_field *field);
-struct nn_protowire nn_protowire_enter(const struct nn_protowire_field *field); /* of BYTES */
+/* The message (or packed numbers) in a field of BYTES; of another type it counts as damaged. After
+ * damage, `at` is the field that could not be read. */
+struct nn_protowire nn_protowire_enter(const struct nn_protowire_field *field);
 /* The next number of a packed field; the field's message is a run of varints. */
 bool nn_protowire_varint(struct nn_protowire *packed, uint64_t *value);
 float nn_protowire_float(const uint8_t bytes[4]); /* little endian */
