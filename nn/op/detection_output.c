@@ -57,24 +57,28 @@ static enum nn_status check_attributes(struct nn_node *node)
 {
     const struct attributes *a = node->attributes;
     const char *wrong = NULL;
+    double got = 0.0;
     if (!a->shared)
         return nn_graph_fail(node->graph, NN_ERROR_UNSUPPORTED,
                              "detection_output '%s': boxes of its own for each class are not "
                              "supported, all classes must share them",
                              node->name);
-    if (a->classes < 1 || a->background < -1 || a->background >= a->classes)
-        wrong = "expected 1 class or more, and a background among them or -1";
+    if (a->classes < 1)
+        wrong = "1 class or more", got = a->classes;
+    else if (a->background < -1 || a->background >= a->classes)
+        wrong = "a background that is a class, or -1", got = a->background;
     else if (!isfinite(a->least_confidence))
-        wrong = "expected a least confidence that is a number";
+        wrong = "a least confidence that is a number", got = (double)a->least_confidence;
     else if (!isfinite(a->overlap) || a->overlap < 0.0f)
-        wrong = "expected an overlap of 0 or more";
+        wrong = "an overlap of 0 or more", got = (double)a->overlap;
     else if (a->most_before != -1 && a->most_before < 1)
-        wrong = "expected a number of boxes before the suppression of 1 or more, or -1 for all";
+        wrong = "1 box or more, or -1 for all, before the suppression", got = a->most_before;
     else if (a->most < 1)
-        wrong = "expected to keep 1 box or more";
-    return wrong ? nn_graph_fail(node->graph, NN_ERROR_ARGUMENT, "detection_output '%s': %s",
-                                 node->name, wrong)
-                 : NN_OK;
+        wrong = "to keep 1 box or more", got = a->most;
+    return wrong
+               ? nn_graph_fail(node->graph, NN_ERROR_ARGUMENT,
+                               "detection_output '%s': expected %s, got %g", node->name, wrong, got)
+               : NN_OK;
 }
 
 static enum nn_status infer(struct nn_node *node)

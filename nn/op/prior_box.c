@@ -92,46 +92,62 @@ static void list_sizes(struct sizes *sizes, const struct attributes *attributes)
 
 /* ---- shape ---------------------------------------------------------------------------------- */
 
-/* least .. most numbers, all above 0. */
-static bool good(const struct nn_floats *floats, int least, int most)
+/* least .. most numbers, all above 0; *got is what is not so: a number, or how many there are. */
+static bool good(double *got, const struct nn_floats *floats, int least, int most)
 {
+    *got = floats->count;
     if (floats->count < least || floats->count > most) return false;
-    for (int i = 0; i < floats->count; i++)
+    for (int i = 0; i < floats->count; i++) {
+        *got = (double)floats->values[i];
         if (!isfinite(floats->values[i]) || floats->values[i] <= 0.0f) return false;
+    }
     return true;
 }
 
-static bool good_sizes(const struct attributes *attributes)
+/* No max_sizes, or one above each min_size. */
+static bool good_max_sizes(double *got, const struct attributes *attributes)
 {
     const struct nn_floats *least = &attributes->min_size, *most = &attributes->max_size;
-    if (!good(least, 1, NN_MOST_BOXES) || !good(most, 0, NN_MOST_BOXES)) return false;
-    for (int i = 0; i < most->count; i++)
-        if (i >= least->count || most->values[i] <= least->values[i]) return false;
-    return most->count == 0 || most->count == least->count;
+    *got = most->count;
+    if (most->count == 0) return true;
+    if (!good(got, most, least->count, least->count)) return false;
+    for (int i = 0; i < most->count; i++) {
+        *got = (double)most->values[i];
+        if (most->values[i] <= least->values[i]) return false;
+    }
+    return true;
 }
 
-static const char *complaint(const struct attributes *attributes)
+static bool good_step(double *got, float step)
 {
-    if (!good_sizes(attributes))
-        return "expected 1 to 16 min_sizes above 0, and no max_sizes or as many, each above its "
-               "min_size";
-    if (!good(&attributes->aspect_ratio, 0, NN_MOST_BOXES))
-        return "expected at most 16 aspect ratios above 0";
-    if (!good(&attributes->variance, 4, 4)) return "expected 4 variances above 0";
-    if (!(isfinite(attributes->step_h) && attributes->step_h >= 0.0f) ||
-        !(isfinite(attributes->step_w) && attributes->step_w >= 0.0f))
-        return "expected steps of 0 (the picture by the map) or more";
-    return isfinite(attributes->offset) ? NULL : "expected an offset that is a number";
+    *got = (double)step;
+    return isfinite(step) && step >= 0.0f;
+}
+
+/* What is wrong, and *got; or NULL. */
+static const char *complaint(double *got, const struct attributes *attributes)
+{
+    if (!good(got, &attributes->min_size, 1, NN_MOST_BOXES)) return "1 to 16 min_sizes above 0";
+    if (!good_max_sizes(got, attributes))
+        return "no max_sizes or as many as min_sizes, each above its min_size";
+    if (!good(got, &attributes->aspect_ratio, 0, NN_MOST_BOXES))
+        return "at most 16 aspect ratios above 0";
+    if (!good(got, &attributes->variance, 4, 4)) return "4 variances above 0";
+    if (!good_step(got, attributes->step_h) || !good_step(got, attributes->step_w))
+        return "steps of 0 (the picture by the map) or more";
+    *got = (double)attributes->offset;
+    return isfinite(attributes->offset) ? NULL : "an offset that is a number";
 }
 
 static enum nn_status infer(struct nn_node *node)
 {
     const struct attributes *attributes = node->attributes;
     const struct nn_shape *map = &node->input[0]->shape, *picture = &node->input[1]->shape;
-    const char *wrong = complaint(attributes);
+    double got;
+    const char *wrong = complaint(&got, attributes);
     if (wrong)
-        return nn_graph_fail(node->graph, NN_ERROR_ARGUMENT, "prior_box '%s': %s", node->name,
-                             wrong);
+        return nn_graph_fail(node->graph, NN_ERROR_ARGUMENT, "prior_box '%s': expected %s, got %g",
+                             node->name, wrong, got);
     char a[64], b[64];
     if (map->rank != 4 || picture->rank != 4)
         return nn_graph_fail(node->graph, NN_ERROR_SHAPE,

@@ -1,0 +1,129 @@
+/*
+ * test_op_errors.c — what ops say to options and shapes that make no sense. A row changes one thing
+ * of a call that works.
+ */
+#include "nn/nn.h"
+#include "tests/test.h"
+
+static struct nn_context *context;
+
+/* `graph` must have failed so, saying `text`. Frees it. */
+static void expect(struct nn_graph *graph, enum nn_status status, const char *text)
+{
+    bool good = nn_graph_status(graph) == status && strstr(nn_error(context), text) != NULL;
+    CHECK(good, "%s", status ? nn_error(context) : "taken: what the rows change");
+    nn_graph_free(&graph);
+}
+
+/* ---- prior_box ----------------------------------------------------------------------------------
+ */
+
+static void try_prior_box(enum nn_status status, const char *text, struct nn_shape map,
+                          const struct nn_prior_box_options *options)
+{
+    struct nn_graph *graph = nn_graph_new(context);
+    struct nn_node *picture = nn_input(graph, "picture", nn_shape4(NN_BATCH, 30, 30, 3));
+    nn_prior_box(nn_input(graph, "map", map), picture, options);
+    expect(graph, status, text);
+}
+
+static void check_prior_box(void)
+{
+    static const struct nn_prior_box_options good = {
+        .min_size = {4, 5}, .min_sizes = 2, .variance = {1, 1, 1, 1}};
+    struct nn_shape map = nn_shape4(NN_BATCH, 3, 3, 1);
+    struct nn_prior_box_options o;
+#define ROW(text, ...) o = good, __VA_ARGS__, try_prior_box(NN_ERROR_ARGUMENT, text, map, &o)
+    try_prior_box(NN_OK, "", map, &good);
+    ROW("min_sizes", o.min_sizes = 0);
+    ROW("min_sizes", o.min_sizes = -1);
+    ROW("min_sizes", o.min_sizes = NN_MOST_BOXES + 1);
+    ROW("min_sizes", o.min_size[1] = NAN);
+    ROW("min_sizes", o.min_size[1] = 0.0f);
+    ROW("max_sizes", o.max_size[0] = 9, o.max_sizes = 1);
+    ROW("max_sizes", o.max_size[0] = o.max_size[1] = o.max_size[2] = 9, o.max_sizes = 3);
+    ROW("max_sizes", o.max_size[0] = 9, o.max_size[1] = 5, o.max_sizes = 2);
+    ROW("ratios", o.aspect_ratios = 1);
+    ROW("ratios", o.aspect_ratio[0] = INFINITY, o.aspect_ratios = 1);
+    ROW("ratios", o.aspect_ratios = 1000);
+    ROW("variances", o.variance[3] = 0);
+    ROW("steps", o.step_h = -1);
+    ROW("steps", o.step_w = INFINITY);
+    ROW("offset", o.offset = NAN);
+    try_prior_box(NN_ERROR_SHAPE, "picture", nn_shape2(NN_BATCH, 9), &good);
+    try_prior_box(NN_ERROR_SHAPE, "too many", nn_shape4(NN_BATCH, 30000, 30000, 1), &good);
+#undef ROW
+}
+
+/* ---- detection_output ---------------------------------------------------------------------------
+ */
+
+static void try_output(enum nn_status status, const char *text, struct nn_shape priors,
+                       const struct nn_detection_options *options)
+{
+    struct nn_graph *graph = nn_graph_new(context);
+    nn_detection_output(nn_input(graph, "locations", nn_shape2(NN_BATCH, 12)),
+                        nn_input(graph, "confidences", nn_shape2(NN_BATCH, 6)),
+                        nn_input(graph, "priors", priors), options);
+    expect(graph, status, text);
+}
+
+static void check_detection_output(void)
+{
+    static const struct nn_detection_options good = {
+        .classes = 2, .shared = true, .overlap = 0.5f, .most_before = -1, .most = 5};
+    struct nn_shape priors = {3, {1, 2, 12}};
+    struct nn_detection_options o;
+#define ROW(status, text, change)                                                                  \
+    o = good, o.change, try_output(NN_ERROR_##status, text, priors, &o)
+    try_output(NN_OK, "", priors, &good);
+    ROW(UNSUPPORTED, "share", shared = false);
+    ROW(ARGUMENT, "class", classes = 0);
+    ROW(ARGUMENT, "background", background = 2);
+    ROW(ARGUMENT, "background", background = -2);
+    ROW(ARGUMENT, "confidence", least_confidence = NAN);
+    ROW(ARGUMENT, "overlap", overlap = -0.1f);
+    ROW(ARGUMENT, "overlap", overlap = INFINITY);
+    ROW(ARGUMENT, "before", most_before = 0);
+    ROW(ARGUMENT, "keep", most = 0);
+    ROW(SHAPE, "P*3", classes = 3);
+    ROW(SHAPE, "P*2147483647", classes = INT32_MAX);
+    ROW(SHAPE, "not a shape", most = INT32_MAX);
+    try_output(NN_ERROR_SHAPE, "(1, 2, P*4)", nn_shape2(NN_BATCH, 12), &good);
+    try_output(NN_ERROR_SHAPE, "(1, 2, P*4)", (struct nn_shape){3, {NN_BATCH, 2, 12}}, &good);
+    try_output(NN_ERROR_SHAPE, "(1, 2, P*4)", (struct nn_shape){3, {1, 1, 12}}, &good);
+    try_output(NN_ERROR_SHAPE, "(1, 2, P*4)", (struct nn_shape){3, {1, 2, 16}}, &good);
+#undef ROW
+}
+
+/* ---- permute ------------------------------------------------------------------------------------
+ */
+
+static void try_permute(enum nn_status status, int a, int b, int c, int d)
+{
+    struct nn_graph *graph = nn_graph_new(context);
+    nn_permute(nn_input(graph, "x", nn_shape4(NN_BATCH, 2, 3, 4)),
+               (const int[NN_MAX_RANK]){a, b, c, d});
+    expect(graph, status, status ? "in some order, 0 first" : "");
+}
+
+static void check_permute(void)
+{
+    try_permute(NN_OK, 0, 3, 1, 2);
+    try_permute(NN_ERROR_ARGUMENT, 1, 0, 2, 3);
+    try_permute(NN_ERROR_ARGUMENT, 0, 1, 1, 3);
+    try_permute(NN_ERROR_ARGUMENT, 0, 1, 2, 4);
+    try_permute(NN_ERROR_ARGUMENT, 0, 1, 2, -1);
+    try_permute(NN_ERROR_ARGUMENT, 0, 1, 2, INT32_MIN);
+}
+
+int main(void)
+{
+    if (!CHECK(nn_open(&context, &(struct nn_options){.threads = 1}) == NN_OK, "a context"))
+        return test_done();
+    check_prior_box();
+    check_detection_output();
+    check_permute();
+    nn_close(&context);
+    return test_done();
+}
