@@ -174,16 +174,16 @@ $(BUILD)/docs/%: $(BUILD)/docs/%.o $(LIBRARIES)
 bench: $(call program,$(BENCHES))  ## measure the training step (peers: bench/peers/training.py)
 	@for batch in 1 8 32; do $(BUILD)/bench/training --batch $$batch || exit 1; done
 
-FUZZ_SECONDS ?= 20
-fuzz:  ## let clang's libFuzzer loose on the readers, FUZZ_SECONDS each
+FUZZ_SECONDS ?= 60
+FUZZ_OPTIONS = -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -verbosity=0
+fuzz:  ## let clang's libFuzzer loose on the readers, FUZZ_SECONDS each, two at a time
 	@$(MAKE) BUILD=build-fuzz WERROR= CC=clang LDFLAGS=-fsanitize=fuzzer,address,undefined \
 	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 	    $(patsubst %.c,build-fuzz/%,$(FUZZERS))
-	@for harness in $(patsubst tests/fuzz/%.c,%,$(FUZZERS)); do \
-	    mkdir -p build-fuzz/corpus/$$harness; echo "fuzzing $$harness"; \
-	    build-fuzz/tests/fuzz/$$harness -max_total_time=$(FUZZ_SECONDS) -verbosity=0 \
-	        -artifact_prefix=build-fuzz/ build-fuzz/corpus/$$harness || exit 1; \
-	done
+	@printf '%s\n' $(patsubst tests/fuzz/%.c,%,$(FUZZERS)) | xargs -P 2 -n 1 sh -c ' \
+	    echo "fuzzing $$0"; mkdir -p build-fuzz/corpus/$$0; seeds=tests/fuzz/corpus/$$0; \
+	    [ -d $$seeds ] || seeds=; build-fuzz/tests/fuzz/$$0 $(FUZZ_OPTIONS) \
+	        -artifact_prefix=build-fuzz/$$0- build-fuzz/corpus/$$0 $$seeds || exit 255'
 
 # ---- the same tests, watched ------------------------------------------------------------------
 # What sanitizers add to the code makes gcc see dangers that are not there: no -Werror here.

@@ -120,7 +120,7 @@ typedef void row_function(float *y, const float *x, const float *w, const struct
         (void)lanes;                                                                               \
         row_tile(y, x, w, row, filter, m, 2, VF_WIDTH);                                            \
     }
-/* Filters that do not fill a vector: few networks have them outside the last layer. */
+/* Filters that do not fill a vector: a classifier's last layer, a detector's heads. */
 #define DEFINE_ROW_PARTIAL(m)                                                                      \
     static void row_##m##xpart(float *y, const float *x, const float *w,                           \
                                const struct nn_conv_row *row, int filter, int lanes)               \
@@ -147,15 +147,15 @@ typedef void row_function(float *y, const float *x, const float *w, const struct
 #define ALL_2 UP_TO_6
 #endif
 #define ALL_PARTIAL UP_TO_6
-enum { WIDE_PARTIAL = 6 };
+enum { WIDE_PARTIAL = 6, WIDE_ROW_PARTIAL = 12 };
 
 ALL_1(DEFINE_ROW)
 ALL_2(DEFINE_ROW_2)
-ALL_PARTIAL(DEFINE_ROW_PARTIAL)
+UP_TO_12(DEFINE_ROW_PARTIAL)
 
 static row_function *const ROWS_1[] = {ALL_1(ROW_1)};
 static row_function *const ROWS_2[] = {ALL_2(ROW_2)};
-static row_function *const ROWS_PARTIAL[] = {ALL_PARTIAL(ROW_PARTIAL)};
+static row_function *const ROWS_PARTIAL[] = {UP_TO_12(ROW_PARTIAL)};
 
 /* Tiles of `width` filters: the functions for 1, 2 ... pixels, and how many pixels are the most. */
 struct sweep {
@@ -191,7 +191,7 @@ static void conv_row(float *y, const float *x, const float *w, const struct nn_c
         sweep_row(y, x, w, row, epilogue, two, filter);
     for (; filter + one.width <= row->filters; filter += one.width)
         sweep_row(y, x, w, row, epilogue, one, filter);
-    struct sweep rest = {ROWS_PARTIAL, WIDE_PARTIAL, row->filters - filter};
+    struct sweep rest = {ROWS_PARTIAL, WIDE_ROW_PARTIAL, row->filters - filter};
     if (rest.width) sweep_row(y, x, w, row, epilogue, rest, filter);
 }
 
