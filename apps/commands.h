@@ -9,5 +9,6 @@ extern const struct cli_command app_eval;
 extern const struct cli_command app_predict;
 extern const struct cli_command app_summary;
 extern const struct cli_command app_synth;
+extern const struct cli_command app_bench;
 
 #endif

@@ -372,9 +372,9 @@ int nn_plan_steps(const struct nn_plan *plan);
 struct nn_step_info nn_plan_step(const struct nn_plan *plan, int index);
 enum nn_status nn_profile(struct nn_plan *plan, int images);
 /* What this machine can do at most with so many threads of the pool (0: all), measured now, in a
- * fifth of a second: floating-point operations per second (a multiply-add is two) of the level in
- * use; bytes per second, read and written, of memory that is gone through in place, `bytes` of it
- * in all: what fits a cache has that cache's speed. 0 when there was no memory. */
+ * tenth of a second each: floating-point operations per second (a multiply-add is two) of the level
+ * in use; bytes per second, read and written, of memory that is gone through in place, `bytes` of
+ * it in all: what fits a cache has that cache's speed. 0 when there was no memory. */
 double nn_measure_peak(struct nn_context *context, int threads);
 double nn_measure_bandwidth(struct nn_context *context, int threads, size_t bytes);
 

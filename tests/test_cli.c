@@ -170,7 +170,7 @@ static void test_values_come_back(void)
 /* ---- the program
  * ------------------------------------------------------------------------------------ */
 
-static const char *const COMMANDS[] = {"train", "eval", "predict", "summary", "synth"};
+static const char *const COMMANDS[] = {"train", "eval", "predict", "summary", "synth", "bench"};
 
 /* The last line of the help is an example one can type. */
 static bool ends_in_example(const char *text)
