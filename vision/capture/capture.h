@@ -36,6 +36,8 @@ bool vi_stream_seek(struct vi_stream *stream, uint64_t offset);
 bool vi_stream_seekable(const struct vi_stream *stream);
 uint64_t vi_stream_size(const struct vi_stream *stream); /* UINT64_MAX: not known */
 uint64_t vi_stream_tell(const struct vi_stream *stream);
+/* For poll(): ready to be read, or at its end. What is buffered already is not seen there. */
+int vi_stream_descriptor(const struct vi_stream *stream);
 enum nn_status vi_stream_status(const struct vi_stream *stream);
 const char *vi_stream_name(const struct vi_stream *stream); /* quoted, for messages */
 
@@ -83,7 +85,7 @@ struct vi_source_kind {
 struct vi_capture {
     struct nn_context *context;
     const struct vi_source_kind *kind;
-    struct vi_stream *stream; /* NULL for folders and for ffmpeg's input */
+    struct vi_stream *stream; /* NULL for folders, and where ffmpeg opens a file by its name */
     char *path;
     struct vi_capture_options options; /* defaults filled in */
     struct vi_capture_info info;

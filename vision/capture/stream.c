@@ -219,6 +219,11 @@ uint64_t vi_stream_tell(const struct vi_stream *stream)
     return stream->position - (stream->filled - stream->at);
 }
 
+int vi_stream_descriptor(const struct vi_stream *stream)
+{
+    return stream->file;
+}
+
 enum nn_status vi_stream_status(const struct vi_stream *stream)
 {
     return stream->status;
