@@ -70,6 +70,7 @@ char *app_join(struct nn_context *context, const char *folder, const char *name)
 struct app_files {
     char **paths;
     size_t count, capacity;
+    bool (*wanted)(const char *path); /* which files; NULL: vi_is_picture_name */
 };
 enum nn_status app_find_files(struct app_files *files, struct app *app, const char *path);
 void app_free_files(struct app_files *files, struct app *app);

@@ -359,17 +359,20 @@ static int parse_option(struct cli_parsed *parsed, void *settings,
                  nn_quote(quoted, argv[0] + size + 1));
         return 0;
     }
-    if (has_value) return cli_set(settings, option, argv[0] + size + 1, message);
     /* The name of another option in the value's place is a forgotten value. */
     bool forgotten =
-        !argv[1] || (argv[1][0] == '-' && argv[1][1] &&
-                     find_option(command, argv[1], strcspn(argv[1], "="), &ignored) >= 0);
+        !has_value &&
+        (!argv[1] || (argv[1][0] == '-' && argv[1][1] &&
+                      find_option(command, argv[1], strcspn(argv[1], "="), &ignored) >= 0));
     if (forgotten) {
         snprintf(message, 512, "%s: expected %s after it, got %s", name, option->value,
                  argv[1] ? nn_quote(quoted, argv[1]) : "nothing");
         return 0;
     }
-    return cli_set(settings, option, argv[1], message) ? 2 : 0;
+    char *value = has_value ? argv[0] + size + 1 : argv[1];
+    if (!cli_set(settings, option, value, message)) return 0;
+    if (option->flags & CLI_ARGUMENT) parsed->arguments[parsed->argument_count++] = value;
+    return has_value ? 1 : 2;
 }
 
 static bool check_complete(const struct cli_parsed *parsed, const struct cli_command *command,

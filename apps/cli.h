@@ -28,6 +28,7 @@ enum {
     CLI_NEGATABLE = 8,    /* a flag that --no-NAME switches off */
     CLI_DEFINES_RUN = 16, /* train: belongs to the checkpoint, must stay the same on resuming */
     CLI_MAY_CHANGE = 32,  /* ... but may be given anew */
+    CLI_ARGUMENT = 64,    /* its values, any number of them, join the arguments */
 };
 
 struct cli_option {

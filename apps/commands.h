@@ -9,6 +9,7 @@ extern const struct cli_command app_eval;
 extern const struct cli_command app_predict;
 extern const struct cli_command app_summary;
 extern const struct cli_command app_synth;
+extern const struct cli_command app_gather;
 extern const struct cli_command app_bench;
 
 #endif

@@ -134,7 +134,8 @@ static enum nn_status visit(struct app_files *files, struct app *app, const char
     if (!path) return NN_ERROR_MEMORY;
     bool folder_below = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
     /* A picture that cannot be examined is listed: reading it will say why. */
-    if (!folder_below && vi_is_picture_name(path)) return add_file(files, app, path);
+    bool (*wanted)(const char *) = files->wanted ? files->wanted : vi_is_picture_name;
+    if (!folder_below && wanted(path)) return add_file(files, app, path);
     enum nn_status status = folder_below ? walk(files, app, path, trail) : NN_OK;
     nn_free(app->context, path);
     return status;
@@ -202,8 +203,8 @@ enum nn_status app_find_files(struct app_files *files, struct app *app, const ch
     size_t found = files->count - before;
     if (!status && found == 0) {
         char quoted[NN_QUOTED];
-        return nn_fail(app->context, NN_ERROR_ARGUMENT, "no .png, .jpg or .jpeg file below %s",
-                       nn_quote(quoted, path));
+        return nn_fail(app->context, NN_ERROR_ARGUMENT, "no .png, .jpg or .jpeg file%s below %s",
+                       files->wanted ? " and no video" : "", nn_quote(quoted, path));
     }
     if (found) qsort(files->paths + before, found, sizeof *files->paths, compare_natural);
     return status;

@@ -210,9 +210,10 @@ struct vi_frame {
  * decide, not the name. The first frame is not decoded yet. */
 enum nn_status vi_capture_open(struct vi_capture **capture, struct nn_context *context,
                                const char *path, const struct vi_capture_options *options);
-/* The next frame that can be decoded. *end: there are no more, and `frame` is empty. Broken frames
- * are counted (vi_capture_info), not errors; an error is what makes going on senseless, such as a
- * container that is torn in the middle: frames before it have been delivered. */
+/* The next frame that can be decoded. *end: there are no more, `frame` is empty, and its index is
+ * the number of all frames. Broken frames are counted (vi_capture_info), not errors; an error is
+ * what makes going on senseless, such as a container that is torn in the middle: frames before it
+ * have been delivered. */
 enum nn_status vi_capture_read(struct vi_capture *capture, struct vi_frame *frame, bool *end);
 /* Passes over `frames` frames, without decoding where the format allows. */
 enum nn_status vi_capture_skip(struct vi_capture *capture, int64_t frames);

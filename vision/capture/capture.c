@@ -84,27 +84,30 @@ static enum nn_status start(struct vi_capture *capture, const struct vi_source_k
     return kind->open(capture);
 }
 
-/* `why`: what the file is. ffmpeg opens it anew, by its name. */
+/* `why`: what the file is. ffmpeg opens it anew, by its name; a pipe it is fed with, if nothing has
+ * been taken from it yet. */
 static enum nn_status hand_to_ffmpeg(struct vi_capture *capture, const char *why)
 {
     char copy[512];
     struct nn_context *context = capture->context;
     bool file = vi_stream_seekable(capture->stream) && strcmp(capture->path, "-") != 0;
     snprintf(copy, sizeof copy, "%s", why);
-    if (!file)
+    if (!file && vi_stream_tell(capture->stream) != 0 && !vi_stream_seek(capture->stream, 0))
         return nn_fail(context, NN_ERROR_UNSUPPORTED,
                        "%s; send it through ffmpeg first: "
                        "... | ffmpeg -i - -c:v mjpeg -q:v 2 -f avi - | ...",
                        copy);
     if (!capture->options.no_ffmpeg) {
-        vi_stream_close(&capture->stream);
+        if (file) vi_stream_close(&capture->stream);
         enum nn_status status = start(capture, &vi_source_ffmpeg);
         if (status != NN_ERROR_UNSUPPORTED) return status;
     }
     return nn_fail(context, NN_ERROR_UNSUPPORTED,
-                   "%s; the ffmpeg program, which may read it, is not %s. Convert it with "
-                   "ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
-                   copy, capture->options.no_ffmpeg ? "to be used" : "installed");
+                   "%s; the ffmpeg program, which may read it, is not %s. Convert it elsewhere "
+                   "with ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
+                   copy,
+                   capture->options.no_ffmpeg ? "to be used"
+                                              : "installed (Debian, Ubuntu: apt install ffmpeg)");
 }
 
 static enum nn_status nobody_knows(struct vi_capture *capture, const uint8_t *head, size_t size)
@@ -245,6 +248,7 @@ enum nn_status vi_capture_read(struct vi_capture *capture, struct vi_frame *fram
 {
     *frame = (struct vi_frame){0};
     enum nn_status status = next_found(capture, true, end);
+    frame->index = capture->next; /* at the end: how many there were */
     if (status || *end) return status;
     struct vi_capture_info *info = &capture->info;
     frame->image = capture->image;
