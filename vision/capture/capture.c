@@ -72,7 +72,7 @@ static const struct vi_source_kind *picture_or_stream(struct vi_stream *stream)
 {
     if (!vi_stream_seekable(stream)) return &vi_source_mjpeg;
     bool many = vi_mjpeg_is_stream(stream);
-    vi_stream_seek(stream, 0);
+    vi_stream_rewind(stream);
     return many ? &vi_source_mjpeg : &vi_source_pictures;
 }
 
@@ -84,30 +84,27 @@ static enum nn_status start(struct vi_capture *capture, const struct vi_source_k
     return kind->open(capture);
 }
 
-/* `why`: what the file is. ffmpeg opens it anew, by its name; a pipe it is fed with, if nothing has
- * been taken from it yet. */
+/* `why`: what the file is. ffmpeg opens a file anew by its name, and is fed with a stream. */
 static enum nn_status hand_to_ffmpeg(struct vi_capture *capture, const char *why)
 {
     char copy[512];
     struct nn_context *context = capture->context;
-    bool file = vi_stream_seekable(capture->stream) && strcmp(capture->path, "-") != 0;
+    bool by_name = vi_stream_seekable(capture->stream) && strcmp(capture->path, "-") != 0;
     snprintf(copy, sizeof copy, "%s", why);
-    if (!file && vi_stream_tell(capture->stream) != 0 && !vi_stream_seek(capture->stream, 0))
+    if (!vi_stream_rewind(capture->stream))
         return nn_fail(context, NN_ERROR_UNSUPPORTED,
-                       "%s; send it through ffmpeg first: "
+                       "%s; save it to a file, or send it through ffmpeg first: "
                        "... | ffmpeg -i - -c:v mjpeg -q:v 2 -f avi - | ...",
                        copy);
     if (!capture->options.no_ffmpeg) {
-        if (file) vi_stream_close(&capture->stream);
+        if (by_name) vi_stream_close(&capture->stream);
         enum nn_status status = start(capture, &vi_source_ffmpeg);
         if (status != NN_ERROR_UNSUPPORTED) return status;
     }
     return nn_fail(context, NN_ERROR_UNSUPPORTED,
-                   "%s; the ffmpeg program, which may read it, is not %s. Convert it elsewhere "
-                   "with ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
-                   copy,
-                   capture->options.no_ffmpeg ? "to be used"
-                                              : "installed (Debian, Ubuntu: apt install ffmpeg)");
+                   "%s; the ffmpeg program, which may read it, is not %s. Convert it with "
+                   "ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
+                   copy, capture->options.no_ffmpeg ? "to be used" : "installed");
 }
 
 static enum nn_status nobody_knows(struct vi_capture *capture, const uint8_t *head, size_t size)

@@ -33,6 +33,8 @@ size_t vi_stream_read(struct vi_stream *stream, void *to, size_t size);
 bool vi_stream_skip(struct vi_stream *stream, uint64_t size);
 /* Regular files only: false elsewhere. */
 bool vi_stream_seek(struct vi_stream *stream, uint64_t offset);
+/* To the beginning; elsewhere than in regular files only as long as that is buffered. */
+bool vi_stream_rewind(struct vi_stream *stream);
 bool vi_stream_seekable(const struct vi_stream *stream);
 uint64_t vi_stream_size(const struct vi_stream *stream); /* UINT64_MAX: not known */
 uint64_t vi_stream_tell(const struct vi_stream *stream);

@@ -76,12 +76,11 @@ enum nn_status vi_stream_open(struct vi_stream **stream, struct nn_context *cont
                               const char *path)
 {
     char quoted[NN_QUOTED];
-    int file = STDIN_FILENO;
+    bool input = strcmp(path, "-") == 0;
     *stream = NULL;
     /* A named pipe without a writer is waited for: whoever names one wants that. */
-    if (strcmp(path, "-") != 0) do
-            file = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
-        while (file < 0 && errno == EINTR);
+    int file = input ? STDIN_FILENO : open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    while (file < 0 && errno == EINTR) file = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
     if (file < 0) return fail_errno(context, "open", nn_quote(quoted, path), errno);
     return vi_stream_from(stream, context, file, path);
 }
@@ -117,7 +116,8 @@ static size_t read_some(struct vi_stream *stream, uint8_t *to, size_t size)
 
 const uint8_t *vi_stream_peek(struct vi_stream *stream, size_t least, size_t *size)
 {
-    if (stream->filled - stream->at < least && stream->at) {
+    /* What was taken is kept as long as there is room, for vi_stream_rewind. */
+    if (stream->at + least > BUFFER || stream->at == BUFFER) {
         memmove(stream->buffer, stream->buffer + stream->at, stream->filled - stream->at);
         stream->filled -= stream->at;
         stream->at = 0;
@@ -179,15 +179,19 @@ bool vi_stream_skip(struct vi_stream *stream, uint64_t size)
     return true;
 }
 
+/* Small steps back and forth stay in the buffer. */
+static bool seek_buffered(struct vi_stream *stream, uint64_t offset)
+{
+    uint64_t first = stream->position - stream->filled;
+    if (offset < first || offset > stream->position) return false;
+    stream->at = (size_t)(offset - first);
+    return true;
+}
+
 bool vi_stream_seek(struct vi_stream *stream, uint64_t offset)
 {
     if (!stream->seekable || stream->status || offset > INT64_MAX - stream->base) return false;
-    /* Small steps back and forth stay in the buffer. */
-    uint64_t first = stream->position - stream->filled;
-    if (offset >= first && offset <= stream->position) {
-        stream->at = (size_t)(offset - first);
-        return true;
-    }
+    if (seek_buffered(stream, offset)) return true;
     off_t target = (off_t)(stream->base + offset);
     if (target < 0 || (uint64_t)target != stream->base + offset) return false;
     if (lseek(stream->file, target, SEEK_SET) != target) {
@@ -198,6 +202,11 @@ bool vi_stream_seek(struct vi_stream *stream, uint64_t offset)
     stream->at = stream->filled = 0;
     stream->ended = false;
     return true;
+}
+
+bool vi_stream_rewind(struct vi_stream *stream)
+{
+    return seek_buffered(stream, 0) || vi_stream_seek(stream, 0);
 }
 
 bool vi_stream_seekable(const struct vi_stream *stream)
