@@ -7,6 +7,7 @@
 
 #include "nn/nn.h"
 
+#include <math.h>
 #include <string.h>
 
 /* FNV-1a: a seed from a name. */
@@ -26,6 +27,7 @@ static inline float numbers_one(char role, struct nn_rng *rng, size_t i, size_t 
     float unit = nn_rng_uniform(rng, 0.0f, 1.0f);
     if (role == 'u') return unit;
     if (role == 'v') return unit + 0.5f;
+    if (role == 'g') return floorf(unit * 16.0f) / 8.0f - 1.0f + (float)(rng->stream % 2) / 16.0f;
     float value = 2.0f * unit - 1.0f;
     if (role == 'a') value += value >= 0.0f ? 0.125f : -0.125f;
     return value;

@@ -117,6 +117,51 @@ static void check_permute(void)
     try_permute(NN_ERROR_ARGUMENT, 0, 1, 2, INT32_MIN);
 }
 
+/* ---- crop ---------------------------------------------------------------------------------------
+ */
+
+static void try_crop(enum nn_status status, struct nn_shape shape, int a, int b, int c, int d)
+{
+    struct nn_graph *graph = nn_graph_new(context);
+    nn_crop(nn_input(graph, "x", nn_shape4(NN_BATCH, 4, 5, 6)),
+            (const int[NN_MAX_RANK]){a, b, c, d}, shape);
+    expect(graph, status, status ? "with all its images" : "");
+}
+
+static void check_crop(void)
+{
+    struct nn_shape good = nn_shape4(NN_BATCH, 2, 3, 4);
+    try_crop(NN_OK, good, 0, 2, 2, 2);
+    try_crop(NN_ERROR_SHAPE, good, 1, 2, 2, 2);
+    try_crop(NN_ERROR_SHAPE, good, 0, 3, 2, 2);
+    try_crop(NN_ERROR_SHAPE, good, 0, 2, -1, 2);
+    try_crop(NN_ERROR_SHAPE, good, 0, 2, 2, INT32_MAX);
+    try_crop(NN_ERROR_SHAPE, nn_shape4(NN_BATCH, 2, 3, 7), 0, 0, 0, 0);
+    try_crop(NN_ERROR_SHAPE, nn_shape4(NN_BATCH, 2, 0, 4), 0, 0, 0, 0);
+    try_crop(NN_ERROR_SHAPE, nn_shape4(1, 2, 3, 4), 0, 0, 0, 0);
+    try_crop(NN_ERROR_SHAPE, nn_shape2(NN_BATCH, 2), 0, 0, 0, 0);
+    try_crop(NN_ERROR_SHAPE, (struct nn_shape){.rank = 9}, 0, 0, 0, 0);
+}
+
+/* ---- prelu, maximum -----------------------------------------------------------------------------
+ */
+
+static void check_pairs(void)
+{
+    struct nn_graph *graph = nn_graph_new(context);
+    nn_prelu(nn_input(graph, "x", nn_shape2(NN_BATCH, 6)),
+             nn_parameter(graph, "slope", nn_shape1(5), NN_ZEROS));
+    expect(graph, NN_ERROR_SHAPE, "a slope of shape (6), got (5)");
+    graph = nn_graph_new(context);
+    nn_prelu(nn_input(graph, "x", nn_shape1(NN_BATCH)),
+             nn_parameter(graph, "slope", nn_shape1(1), NN_ZEROS));
+    expect(graph, NN_ERROR_SHAPE, "an axis after the images");
+    graph = nn_graph_new(context);
+    nn_maximum(nn_input(graph, "a", nn_shape2(NN_BATCH, 6)),
+               nn_input(graph, "b", nn_shape2(NN_BATCH, 7)));
+    expect(graph, NN_ERROR_SHAPE, "two equal shapes");
+}
+
 int main(void)
 {
     if (!CHECK(nn_open(&context, &(struct nn_options){.threads = 1}) == NN_OK, "a context"))
@@ -124,6 +169,8 @@ int main(void)
     check_prior_box();
     check_detection_output();
     check_permute();
+    check_crop();
+    check_pairs();
     nn_close(&context);
     return test_done();
 }

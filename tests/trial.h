@@ -139,7 +139,7 @@ enum { TRIAL_R_STREAM = 100 };
 
 static inline bool trial_is_input(char role)
 {
-    return strchr("iadtu", role) != NULL;
+    return strchr("iadgtu", role) != NULL;
 }
 static inline bool trial_is_state(char role)
 {

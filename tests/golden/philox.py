@@ -47,6 +47,8 @@ def fill(role, seed, stream, shape):
         values = np.zeros((count // classes, classes))
         picks = numbers(seed, stream, count // classes) % np.uint32(classes)
         values[np.arange(count // classes), picks] = 1.0
+    elif role == "g":
+        values = np.floor(u * 16.0) / 8.0 - 1.0 + stream % 2 / 16.0
     elif role == "u":
         values = u
     elif role == "v":
