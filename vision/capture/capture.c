@@ -102,9 +102,11 @@ static enum nn_status hand_to_ffmpeg(struct vi_capture *capture, const char *why
         if (status != NN_ERROR_UNSUPPORTED) return status;
     }
     return nn_fail(context, NN_ERROR_UNSUPPORTED,
-                   "%s; the ffmpeg program, which may read it, is not %s. Convert it with "
+                   "%s; the ffmpeg program, which may read it, is not %s. Convert it elsewhere: "
                    "ffmpeg -i IN -c:v mjpeg -q:v 2 OUT.avi",
-                   copy, capture->options.no_ffmpeg ? "to be used" : "installed");
+                   copy,
+                   capture->options.no_ffmpeg ? "to be used"
+                                              : "installed (Debian, Ubuntu: apt install ffmpeg)");
 }
 
 static enum nn_status nobody_knows(struct vi_capture *capture, const uint8_t *head, size_t size)
@@ -120,6 +122,9 @@ static enum nn_status nobody_knows(struct vi_capture *capture, const uint8_t *he
         snprintf(why, sizeof why, "%s is %s", name, container);
     else
         snprintf(why, sizeof why, "%s is of an unknown format (begins %s)", name, hex);
+    /* ffmpeg would make a video of a text, and follow a playlist to other files. */
+    if (!container && !memchr(head, 0, size))
+        return nn_fail(capture->context, NN_ERROR_UNSUPPORTED, "%s, and is no video", why);
     return hand_to_ffmpeg(capture, why);
 }
 

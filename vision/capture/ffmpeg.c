@@ -207,15 +207,14 @@ static size_t take(struct vi_capture *capture, uint8_t *to, size_t size)
  */
 
 /* What it said, on one line and fit for a terminal, without the addresses in "[mov @ 0x55d0]". */
-static const char *tidy(struct source *source)
+static void tidy(char to[2 * MAX_WORDS + 1], const char *from)
 {
-    char *to = source->words;
-    for (const char *from = source->words; *from;) {
+    while (*from) {
         size_t size = nn_utf8_size(from, strlen(from));
         if (strncmp(from, " @ 0x", 5) == 0) {
             from += 5 + strspn(from + 5, "0123456789abcdef");
-        } else if (*from == '\n') {
-            while (*from == '\n' || *from == '\r') from++;
+        } else if (*from == '\n' || *from == '\r') {
+            from += strspn(from, "\r\n");
             if (*from) *to++ = ';', *to++ = ' ';
         } else if ((unsigned char)*from < ' ' || *from == 127 || size == 0) {
             *to++ = '?';
@@ -225,21 +224,28 @@ static const char *tidy(struct source *source)
         }
     }
     *to = '\0';
-    source->word_bytes = (size_t)(to - source->words);
-    return source->words;
+}
+
+/* "%s: ffmpeg %s: what it said". */
+static enum nn_status complain(struct vi_capture *capture, const char *how)
+{
+    struct source *source = capture->state;
+    char quoted[NN_QUOTED], words[2 * MAX_WORDS + 1];
+    tidy(words, source->words);
+    const char *name =
+        capture->stream ? vi_stream_name(capture->stream) : nn_quote(quoted, capture->path);
+    return nn_fail(capture->context, NN_ERROR_FORMAT, "%s: ffmpeg %s%s%s", name, how,
+                   *words ? ": " : ", without a word", words);
 }
 
 static enum vi_found fail(struct vi_capture *capture, const char *how, int code)
 {
     struct source *source = capture->state;
-    char quoted[NN_QUOTED], exit_code[32] = "";
-    const char *words = tidy(source);
+    char text[100], exit_code[32] = "";
     if (code >= 0) snprintf(exit_code, sizeof exit_code, " with code %d", code);
+    snprintf(text, sizeof text, "%s%s after %lld frames", how, exit_code, (long long)capture->next);
     vi_process_kill(&source->process);
-    capture->status =
-        nn_fail(capture->context, NN_ERROR_FORMAT, "%s: ffmpeg %s%s after %lld frames%s%s",
-                nn_quote(quoted, capture->path), how, exit_code, (long long)capture->next,
-                *words ? ": " : ", without a word", words);
+    capture->status = complain(capture, text);
     return VI_FOUND_ERROR;
 }
 
@@ -263,9 +269,7 @@ static enum vi_found finish(struct vi_capture *capture, bool whole)
     if (source->word_bytes == 0 || source->complained) return VI_FOUND_END;
     if (capture->next == 0) return fail(capture, "found no pictures", -1);
     source->complained = true;
-    char quoted[NN_QUOTED];
-    nn_fail(capture->context, NN_ERROR_FORMAT, "%s: ffmpeg complained: %s",
-            nn_quote(quoted, capture->path), tidy(source));
+    complain(capture, "complained");
     return VI_FOUND_BROKEN;
 }
 
