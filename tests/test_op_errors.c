@@ -162,6 +162,44 @@ static void check_pairs(void)
     expect(graph, NN_ERROR_SHAPE, "two equal shapes");
 }
 
+/* ---- conv2d_transpose ---------------------------------------------------------------------------
+ */
+
+static void try_up(enum nn_status status, const char *text, int bias,
+                   const struct nn_conv2d_options *options)
+{
+    struct nn_graph *graph = nn_graph_new(context);
+    nn_conv2d_transpose(nn_input(graph, "x", nn_shape4(NN_BATCH, 4, 5, 6)),
+                        nn_parameter(graph, "w", nn_shape4(3, 3, 6, 2), NN_ZEROS),
+                        nn_parameter(graph, "b", nn_shape1(bias), NN_ZEROS), options);
+    expect(graph, status, text);
+}
+
+static void check_conv2d_transpose(void)
+{
+    static const struct nn_conv2d_options good = {
+        .padding = NN_EXPLICIT, .pad_top = 1, .stride_h = 2, .groups = 3};
+    struct nn_conv2d_options o;
+#define ROW(status, text, change) o = good, o.change, try_up(NN_ERROR_##status, text, 6, &o)
+    try_up(NN_OK, "", 6, &good);
+    ROW(ARGUMENT, "explicit padding", padding = NN_SAME);
+    ROW(ARGUMENT, "explicit padding", padding = (enum nn_padding)9);
+    ROW(ARGUMENT, "stride -1 x 1", stride_h = -1);
+    ROW(ARGUMENT, "stride 2 x 2147483647", stride_w = INT32_MAX);
+    ROW(ARGUMENT, "dilation -2 x 1", dilation_h = -2);
+    ROW(ARGUMENT, "pads 1, 0, -1, 0", pad_bottom = -1);
+    ROW(SHAPE, "4 groups", groups = 4);
+    ROW(SHAPE, "-1 groups", groups = -1);
+    ROW(SHAPE, "got 0 x 7", pad_bottom = 8);
+    ROW(SHAPE, "33554438 x 7", dilation_h = 1 << 24);
+    try_up(NN_ERROR_SHAPE, "a bias of shape (6), got (2)", 2, &good);
+#undef ROW
+    struct nn_graph *graph = nn_graph_new(context);
+    nn_conv2d_transpose(nn_input(graph, "x", nn_shape4(NN_BATCH, 4, 5, 6)),
+                        nn_parameter(graph, "w", nn_shape4(129, 128, 6, 1), NN_ZEROS), NULL, &good);
+    expect(graph, NN_ERROR_SHAPE, "more than 16384 taps");
+}
+
 int main(void)
 {
     if (!CHECK(nn_open(&context, &(struct nn_options){.threads = 1}) == NN_OK, "a context"))
@@ -171,6 +209,7 @@ int main(void)
     check_permute();
     check_crop();
     check_pairs();
+    check_conv2d_transpose();
     nn_close(&context);
     return test_done();
 }

@@ -45,6 +45,16 @@ def conv(x, w, b=None, pad="same", stride=(1, 1), dilation=(1, 1), groups=1):
     return nhwc(F.conv2d(padded, w.permute(3, 2, 0, 1), b, stride, 0, dilation, groups))
 
 
+def conv_transpose(pad=(0, 0, 0, 0), stride=1, dilation=1, groups=1):
+    """Pads are cut off the full result: top, left, bottom, right."""
+    def run(x, w, b=None):
+        full = nhwc(F.conv_transpose2d(nchw(x), w.permute(2, 3, 0, 1), b, stride, 0, 0, groups,
+                                       dilation))
+        top, left, bottom, right = pad
+        return full[:, top:full.shape[1] - bottom, left:full.shape[2] - right]
+    return run
+
+
 def same_max(x, size, stride):
     (top, bottom), (left, right) = (same(x.shape[1 + i], size[i], stride[i]) for i in (0, 1))
     padded = F.pad(nchw(x), (left, right, top, bottom), value=-1e30)
@@ -193,6 +203,18 @@ RULES = {
     "conv2d.depthwise_stride": lambda x, w, b: conv(x, w, b, stride=(2, 2), groups=5),
     "conv2d.depth_multiplier": lambda x, w, b: conv(x, w, b, dilation=(2, 1), groups=3),
     "conv2d.*": conv,
+    "conv2d_transpose.plain": conv_transpose(),
+    "conv2d_transpose.default_options": conv_transpose(),
+    "conv2d_transpose.twice": conv_transpose((1, 1, 1, 1), 2),
+    "conv2d_transpose.uneven": conv_transpose((2, 1, 0, 3), (3, 2)),
+    "conv2d_transpose.dilated": conv_transpose((3, 0, 1, 2), (1, 2), (2, 3)),
+    "conv2d_transpose.stride_over_kernel": conv_transpose(stride=(4, 3)),
+    "conv2d_transpose.cut_away": conv_transpose((3, 0, 2, 4), 2),
+    "conv2d_transpose.groups": conv_transpose((1, 1, 1, 1), 2, groups=2),
+    "conv2d_transpose.depthwise": conv_transpose((1, 1, 1, 1), 2, groups=5),
+    "conv2d_transpose.depth_multiplier": conv_transpose(stride=(2, 1), groups=3),
+    "conv2d_transpose.narrowing_groups": conv_transpose((1, 1, 1, 1), groups=2),
+    "conv2d_transpose.inference": conv_transpose((1, 1, 1, 1), 2),
     "dense.no_bias": lambda x, w: x @ w,
     "dense.*": lambda x, w, b: x @ w + b,
     "batch_norm.map": batch_norm(f32(0.9), f32(1e-3)),
