@@ -56,8 +56,11 @@ static void print_step(struct nn_text *text, const struct bench *bench, const st
         nn_text_printf(text, " %9.1f %6.1f", work * 1e-9, 100 * work / bench->machine.peak);
     else
         nn_text_printf(text, " %9s %6s", "", "");
-    nn_text_printf(text, " %8.1f %6.1f\n", (double)step.bytes / seconds * 1e-9,
-                   100 * seconds / bench->steps_sum);
+    if (step.bytes)
+        nn_text_printf(text, " %8.1f", (double)step.bytes / seconds * 1e-9);
+    else
+        nn_text_printf(text, " %8s", "");
+    nn_text_printf(text, " %6.1f\n", 100 * seconds / bench->steps_sum);
 }
 
 void bench_print_table(struct nn_text *text, const struct bench *bench)

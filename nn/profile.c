@@ -38,9 +38,21 @@ static const char *fused_text(const struct nn_epilogue *epilogue)
                  (epilogue->relu ? 4 : 0) + (epilogue->scale_after ? 8 : 0)];
 }
 
+/* A concatenation copies what has not been computed in its place already. */
+static size_t count_copied(const struct nn_plan *plan, const struct nn_step *step)
+{
+    const float *end = step->y + nn_node_count_for(step->node, plan->batch);
+    size_t floats = 0;
+    for (int i = 0; i < step->node->inputs; i++)
+        if (step->x[i] < step->y || step->x[i] >= end)
+            floats += 2 * nn_node_count_for(step->node->input[i], plan->batch);
+    return floats;
+}
+
 /* Each tensor is read or written once; what of it stays in a cache is not asked. */
 static size_t count_bytes(const struct nn_plan *plan, const struct nn_step *step)
 {
+    if (step->op->place) return count_copied(plan, step) * sizeof(float);
     size_t value = nn_node_count_for(step->node, plan->batch);
     size_t floats = step->epilogue.residual ? 2 * value : value;
     for (int i = 0; i < step->node->inputs; i++)

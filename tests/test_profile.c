@@ -133,6 +133,26 @@ static void check_training(void)
     close_network(&n);
 }
 
+/* y = concat(a, a + a, input): the sum is computed in its place, the others are copied. */
+static void check_concat(void)
+{
+    struct nn_context *context;
+    struct nn_plan *plan = NULL;
+    nn_open(&context, &(struct nn_options){.threads = 1});
+    struct nn_graph *graph = nn_graph_new(context);
+    struct nn_node *input = nn_input(graph, "input", nn_shape2(NN_BATCH, 16));
+    struct nn_node *parts[] = {input, nn_add(input, input), input};
+    nn_concat(parts, 3, 1);
+    bool good = nn_compile(&plan, graph, &(struct nn_plan_options){.batch = 1}) == NN_OK;
+    CHECK(good && nn_plan_steps(plan) == 2, "an addition, a concatenation");
+    if (good)
+        CHECK(nn_plan_step(plan, 1).bytes == 2 * 2 * 16 * sizeof(float),
+              "two thirds of it are copied: %zu bytes", nn_plan_step(plan, 1).bytes);
+    nn_plan_free(&plan);
+    nn_graph_free(&graph);
+    nn_close(&context);
+}
+
 static void check_refusal(void)
 {
     struct network n;
@@ -179,6 +199,7 @@ int main(void)
         close_network(&n);
     }
     check_training();
+    check_concat();
     check_refusal();
     check_machine();
     return test_done();
