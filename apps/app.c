@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 static const struct cli_command *const COMMANDS[] = {
-    &app_train, &app_eval, &app_predict, &app_summary, &app_synth, &app_gather, &app_bench, NULL,
+    &app_train,  &app_eval,  &app_predict, &app_summary, &app_synth,
+    &app_gather, &app_bench, &app_detect,  &app_convert, NULL,
 };
 
 /* ---- talk --------------------------------------------------------------------------------- */

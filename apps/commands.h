@@ -11,5 +11,7 @@ extern const struct cli_command app_summary;
 extern const struct cli_command app_synth;
 extern const struct cli_command app_gather;
 extern const struct cli_command app_bench;
+extern const struct cli_command app_detect;
+extern const struct cli_command app_convert;
 
 #endif
