@@ -31,14 +31,16 @@ enum {
     MAX_STAMPS = 1024,    /* frames that times may run ahead of pictures */
     MAX_REFEED = 1 << 20, /* bytes of input that can be fed a second time */
     SILENCE = 120 * 1000, /* milliseconds in which nothing at all comes from a file */
-    PATIENCE = 5 * 1000   /* for the time of a frame; for its end after the last frame */
+    PATIENCE = 3 * 1000   /* for the time of a frame; for its end after the last frame */
 };
 
 struct source {
     struct vi_process process;
     struct vi_bytes fed; /* input on its way, from fed_at */
     size_t fed_at;
+    bool piped;    /* it is fed */
     bool answered; /* a frame has come: what was fed is not needed again */
+    bool lost;     /* too much to be fed again */
     enum nn_status fed_status;
 
     char words[MAX_WORDS + 1];
@@ -131,7 +133,7 @@ static void feed(struct vi_capture *capture)
     size_t size = 0;
     if (source->fed_at == fed->size) {
         if (source->answered || fed->size >= MAX_REFEED) {
-            source->answered = true;
+            source->lost = !source->answered;
             source->fed_at = fed->size = 0;
         }
         const uint8_t *bytes = vi_stream_peek(capture->stream, 1, &size);
@@ -234,8 +236,11 @@ static enum nn_status complain(struct vi_capture *capture, const char *how)
     tidy(words, source->words);
     const char *name =
         capture->stream ? vi_stream_name(capture->stream) : nn_quote(quoted, capture->path);
-    return nn_fail(capture->context, NN_ERROR_FORMAT, "%s: ffmpeg %s%s%s", name, how,
-                   *words ? ": " : ", without a word", words);
+    return nn_fail(capture->context, NN_ERROR_FORMAT, "%s: ffmpeg %s%s%s%s", name, how,
+                   *words ? ": " : ", without a word", words,
+                   source->piped && !source->answered
+                       ? " (in a pipe it cannot look for what comes last: save it to a file)"
+                       : "");
 }
 
 static enum vi_found fail(struct vi_capture *capture, const char *how, int code)
@@ -355,6 +360,7 @@ static enum nn_status start(struct vi_capture *capture, char *program, char *nam
                     "-flush_packets", "1", "-f", "image2pipe", "pipe:1", NULL};
     source->word_bytes = source->fed_at = 0;
     source->words[0] = '\0';
+    source->piped = input == VI_INPUT_FED;
     return vi_process_start(&source->process, capture->context, argv, input);
 }
 
@@ -367,7 +373,8 @@ static enum vi_process_input input_of(struct vi_capture *capture, struct nn_text
         nn_text_printf(name, "file:%s", capture->path);
         return VI_INPUT_EMPTY;
     }
-    bool whole = vi_stream_seekable(stream) && fstat(STDIN_FILENO, &info) == 0 &&
+    bool whole = vi_stream_seekable(stream) && vi_stream_descriptor(stream) == STDIN_FILENO &&
+                 fstat(STDIN_FILENO, &info) == 0 &&
                  vi_stream_size(stream) == (uint64_t)info.st_size;
     if (whole && lseek(STDIN_FILENO, 0, SEEK_SET) == 0) {
         nn_text_printf(name, "file:/dev/stdin");
@@ -391,7 +398,7 @@ static enum nn_status open_program(struct vi_capture *capture)
     enum nn_status status = vi_process_find(&program, context, "ffmpeg");
     if (!status && !program)
         status = nn_fail(context, NN_ERROR_UNSUPPORTED, "no ffmpeg program in PATH");
-    enum vi_process_input input = input_of(capture, &name);
+    enum vi_process_input input = status ? VI_INPUT_EMPTY : input_of(capture, &name);
     if (!status && name.failed) status = NN_ERROR_MEMORY;
     for (int i = 0; i < 2 && !status; i++) {
         status = start(capture, program, name.data, modes[i], input);
@@ -400,7 +407,7 @@ static enum nn_status open_program(struct vi_capture *capture)
         enum vi_found found = read_header(capture);
         status = found == VI_FOUND_ERROR ? capture->status : NN_OK;
         if (!status || !strstr(source->words, "'fps_mode'")) break;
-        if (i == 0 && !source->answered) status = capture->status = NN_OK;
+        if (i == 0 && !source->lost) status = capture->status = NN_OK;
     }
     capture->info.width = source->width;
     capture->info.height = source->height;
