@@ -107,7 +107,9 @@ static enum nn_status infer(struct nn_node *node)
 
 static size_t prior_count(const struct nn_node *node)
 {
-    return (size_t)node->input[PRIORS]->shape.dim[2] / 4;
+    size_t count = (size_t)node->input[PRIORS]->shape.dim[2] / 4;
+    assert(count > 0); /* infer saw a multiple of 4 */
+    return count;
 }
 
 /* ---- keys: candidates that sort ---------------------------------------------------------------
@@ -217,33 +219,37 @@ static float overlap(const struct box *a, const struct box *b)
 struct scratch {
     struct best class, all;
     struct box *kept;
-    size_t bytes;
 };
 
-static struct scratch scratch_of(const struct nn_node *node, void *workspace, int thread)
+/* Its sizes; returns its bytes. */
+static size_t size_scratch(struct scratch *s, const struct nn_node *node)
 {
     const struct attributes *a = node->attributes;
-    size_t priors = prior_count(node);
-    size_t all = priors * (size_t)a->classes, before = priors;
+    size_t priors = prior_count(node), before = priors, all = priors * (size_t)a->classes;
     if (a->most_before > 0 && (size_t)a->most_before < priors) before = (size_t)a->most_before;
     if ((size_t)a->most < all) all = (size_t)a->most;
+    *s = (struct scratch){.class = {.most = before}, .all = {.most = all}};
     size_t kept = before < all ? before : all;
-    struct scratch s = {.class = {.most = before}, .all = {.most = all}};
-    s.bytes = (before + all) * sizeof(uint64_t) + kept * sizeof(struct box);
-    s.bytes = (s.bytes + 63) & ~(size_t)63;
-    if (workspace) {
-        s.class.key = (uint64_t *)(void *)((char *)workspace + (size_t)thread * s.bytes);
-        s.all.key = s.class.key + before;
-        s.kept = (struct box *)(void *)(s.all.key + all);
-    }
-    return s;
+    size_t bytes = (before + all) * sizeof(uint64_t) + kept * sizeof(struct box);
+    return (bytes + 63) & ~(size_t)63;
 }
 
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
 {
+    struct scratch s;
     (void)batch;
     (void)training;
-    return scratch_of(node, NULL, 0).bytes * (size_t)threads;
+    return size_scratch(&s, node) * (size_t)threads;
+}
+
+static struct scratch scratch_of(const struct nn_step *step, int thread)
+{
+    struct scratch s;
+    size_t bytes = size_scratch(&s, step->node);
+    s.class.key = (uint64_t *)(void *)((char *)step->workspace + (size_t)thread * bytes);
+    s.all.key = s.class.key + s.class.most;
+    s.kept = (struct box *)(void *)(s.all.key + s.all.most);
+    return s;
 }
 
 /* Offers the best of one class to those of all: no more than `most` of it can be among them. */
@@ -286,7 +292,7 @@ static void run_image(void *argument, int image, int thread)
 {
     const struct nn_step *step = argument;
     const struct attributes *a = step->node->attributes;
-    struct scratch s = scratch_of(step->node, step->workspace, thread);
+    struct scratch s = scratch_of(step, thread);
     for (int label = 0; label < a->classes; label++)
         if (label != a->background) suppress(step, &s, (size_t)image, (size_t)label);
     sort(&s.all);
