@@ -185,7 +185,6 @@ static struct span span_of(const struct geometry *g, int s)
     int64_t left = g->out_columns - shift; /* columns w with w * stride < left */
     int64_t end = left <= 0 ? 0 : (left + stride - 1) / stride;
     if (end > g->columns) end = g->columns;
-    if (first > end) first = end;
     return (struct span){(int)first, (int)end, shift};
 }
 
