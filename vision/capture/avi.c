@@ -196,6 +196,15 @@ static enum what what_is(const struct avi *avi, const uint8_t *id)
     return OTHER;
 }
 
+/* Is it one of the names that stand between frames, beyond doubt? */
+static bool is_known(const uint8_t *id)
+{
+    bool digits = id[0] >= '0' && id[0] <= '9' && id[1] >= '0' && id[1] <= '9';
+    bool letters = id[2] >= 'a' && id[2] <= 'z' && id[3] >= 'a' && id[3] <= 'z';
+    return (digits && letters) || is(id, "LIST") || is(id, "RIFF") || is(id, "JUNK") ||
+           is(id, "idx1") || memcmp(id, "ix", 2) == 0;
+}
+
 /* Is there, for all that can be seen, a frame, or a list that holds frames? */
 static bool is_landmark(const struct avi *avi, const uint8_t at[12])
 {
@@ -253,7 +262,7 @@ static bool next_chunk(struct vi_capture *capture, enum what *what, uint32_t *si
     size_t there, padding = avi->odd;
     const uint8_t *bytes = vi_stream_peek(capture->stream, 8 + padding, &there);
     if (there < 8 + padding) return false;
-    if (padding && what_is(avi, bytes + 1) == DAMAGE && what_is(avi, bytes) != DAMAGE) padding = 0;
+    if (padding && is_known(bytes) && !is_known(bytes + 1)) padding = 0;
     avi->odd = false;
     *size = le32(bytes + padding + 4);
     *what = what_is(avi, bytes + padding);
