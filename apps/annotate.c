@@ -1,6 +1,7 @@
 /* annotate.c — faces drawn onto pictures, and names for the pictures that are written. */
 #include "apps/annotate.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -12,26 +13,52 @@ static double limit(double value, double low, double high)
     return value < low ? low : value > high ? high : value;
 }
 
-/* A bright line between two dark ones, seen on any skin and any wall. */
-void annotate_face(const struct vi_image *image, const struct vi_face *face)
-{
-    static const struct vi_rgb line = {90, 255, 90}, dark = {0, 40, 0};
-    char text[16];
-    const double x = (double)face->x1, y = (double)face->y1;
-    const double width = (double)face->x2 - x, height = (double)face->y2 - y;
-    const double shorter = image->width < image->height ? image->width : image->height;
-    double thick = limit((double)(int)(shorter / 240 + 0.5), 1, 12), edge = thick > 2 ? 2 : 1;
-    vi_draw_rect(image, x - edge, y - edge, width + 2 * edge, height + 2 * edge, thick + 2 * edge,
-                 dark);
-    vi_draw_rect(image, x, y, width, height, thick, line);
+static const struct vi_rgb LINE = {90, 255, 90}, DARK = {0, 40, 0};
 
-    /* The text stands on the box, or hangs in it where there is no room above. */
-    double size = limit(shorter / 40, 7, 60), room = size + thick + 2 * edge;
-    if (size > height / 3) size = limit(height / 3, 7, size);
+/* Sizes that suit the picture, in pixels. */
+struct style {
+    double line, edge, text;
+};
+
+static struct style style_for(const struct vi_image *image)
+{
+    const double shorter = image->width < image->height ? image->width : image->height;
+    double line = (double)(int)limit(shorter / 300 + 0.5, 1, 12);
+    return (struct style){line, line > 2 ? 2 : 1, limit(shorter / 40, 7, 60)};
+}
+
+/* A bright line between two dark ones, seen on any skin and any wall. On whole pixels, where its
+ * parts meet without a seam. */
+static void draw_box(const struct vi_image *image, const struct vi_face *face, struct style style)
+{
+    const double x = rint((double)face->x1), y = rint((double)face->y1);
+    const double width = rint((double)face->x2) - x, height = rint((double)face->y2) - y;
+    const double edge = style.edge, line = style.line;
+    vi_draw_rect(image, x - edge, y - edge, width + 2 * edge, height + 2 * edge, line + 2 * edge,
+                 DARK);
+    vi_draw_rect(image, x, y, width, height, line, LINE);
+}
+
+/* The text stands on the box, or hangs in it where there is no room above. */
+static void draw_confidence(const struct vi_image *image, const struct vi_face *face,
+                            struct style style)
+{
+    char text[16];
+    const double y = (double)face->y1, third = ((double)face->y2 - y) / 3;
+    double size = third < style.text ? limit(third, 7, style.text) : style.text;
+    double gap = style.edge + limit(size / 4, 2, 8);
     snprintf(text, sizeof text, "%.2f", (double)face->confidence);
-    double left = limit(x, 0, image->width - vi_text_width(size, text) - edge);
-    vi_draw_text_outline(image, left > 0 ? left : 0, y >= room ? y - room + edge : y + room - size,
-                         size, VI_LEFT, line, dark, text);
+    double most = image->width - vi_text_width(size, text) - style.edge;
+    double left = limit((double)face->x1, 0, most > 0 ? most : 0);
+    double top = y >= size + gap ? y - size - gap : y + style.line + gap;
+    vi_draw_text_outline(image, left, top, size, VI_LEFT, LINE, DARK, text);
+}
+
+void annotate_faces(const struct vi_image *image, const struct vi_face *faces, int count)
+{
+    struct style style = style_for(image);
+    for (int i = count; i > 0; i--) draw_box(image, &faces[i - 1], style);
+    for (int i = count; i > 0; i--) draw_confidence(image, &faces[i - 1], style);
 }
 
 /* ---- where to

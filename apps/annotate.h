@@ -5,8 +5,8 @@
 #include "apps/app.h"
 #include "vision/vision.h"
 
-/* A frame and the confidence, onto an RGB image. */
-void annotate_face(const struct vi_image *image, const struct vi_face *face);
+/* A frame around each face and its confidence, onto an RGB image; the first face lies on top. */
+void annotate_faces(const struct vi_image *image, const struct vi_face *faces, int count);
 
 /* Where annotated pictures go: into a folder, under the names of what they show, or to the one name
  * that was given. */

@@ -122,8 +122,7 @@ static enum nn_status look(struct job *job, struct shot *shot)
     job->faces += (size_t)shot->count;
     status = tell(job, shot);
     if (status || !job->output.path) return status;
-    /* The best face's box lies on top. */
-    for (int i = shot->count; i > 0; i--) annotate_face(&shot->image, &shot->faces[i - 1]);
+    annotate_faces(&shot->image, shot->faces, shot->count);
     return annotate_write(&job->output, &shot->image, shot->file, shot->frame);
 }
 

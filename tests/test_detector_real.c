@@ -59,6 +59,7 @@ static void test_golden(struct vi_detector *detector, const char *shared)
     char path[512], line[256], name[128] = "", now[128];
     static struct expected expected;
     float row[5];
+    expected.count = 0;
     snprintf(path, sizeof path, "%s/golden/ssd/res10_hybrid_detections.csv", shared);
     FILE *file = fopen(path, "rb");
     if (!CHECK(file && fgets(line, sizeof line, file), "OpenCV's detections")) return;
