@@ -69,12 +69,31 @@ STRIP scale_shift_strip(const int vectors, const int last, float *y, const float
             store(y, v, last, vf_fma(load(x, v, last), scale[v], shift[v]));
 }
 
-static void scale_shift(float *y, const float *x, const float *scale, const float *shift,
-                        size_t rows, int channels)
+static void scale_shift_wide(float *y, const float *x, const float *scale, const float *shift,
+                             size_t rows, int channels)
 {
     struct rows shape = {rows, channels};
     EACH_STRIP(channels, scale_shift_strip, y + c, x + c,
                ((const float *const[2]){scale + c, shift + c}), shape);
+}
+
+/* Rows narrower than a vector, a picture's colours for instance, are taken VF_WIDTH at a time: as
+ * one long row with the coefficients repeated. */
+static void scale_shift(float *y, const float *x, const float *scale, const float *shift,
+                        size_t rows, int channels)
+{
+    size_t groups = channels < VF_WIDTH ? rows / VF_WIDTH : 0;
+    if (groups) {
+        float repeated[2][VF_WIDTH * VF_WIDTH];
+        int wide = channels * VF_WIDTH;
+        for (int i = 0; i < wide; i++) {
+            repeated[0][i] = scale[i % channels];
+            repeated[1][i] = shift[i % channels];
+        }
+        scale_shift_wide(y, x, repeated[0], repeated[1], groups, wide);
+    }
+    size_t done = groups * VF_WIDTH, floats = done * (size_t)channels;
+    scale_shift_wide(y + floats, x + floats, scale, shift, rows - done, channels);
 }
 
 /* Adds the sums of the rows in flight onto the first's, and stores them. */
