@@ -404,6 +404,7 @@ enum nn_status nn_caffe_net_build(struct nn_caffe_net *net)
     struct nn_caffe_build *last = nn_alloc(net->context, 2, sizeof *last), *layer = last + 1;
     if (!last) nn_caffe_net_fail(net, NN_ERROR_MEMORY, 0, "%s", nn_error(net->context));
     if (!last) return net->status;
+    last->net = net; /* also where no layer makes anything */
     while (!net->status && (field = nn_prototext_find(root, kind, field))) {
         if (!is_included(net, state, field)) {
             nn_prototext_use_all(field);
