@@ -170,8 +170,9 @@ static enum nn_status end_video(struct job *job, const struct vi_capture *captur
         return pass_over(job, status);
     }
     if (info->broken)
-        app_complain(job->app, "%s: passed over %lld broken frames; the last: %s",
-                     nn_quote(quoted, path), (long long)info->broken, info->last_broken);
+        app_complain(job->app, "%s: %lld broken frame%s passed over%s: %s", nn_quote(quoted, path),
+                     (long long)info->broken, info->broken == 1 ? "" : "s",
+                     info->broken == 1 ? "" : ", the last", info->last_broken);
     return NN_OK;
 }
 

@@ -38,9 +38,9 @@ static inline int tiny_done(void)
 
 static inline const char *in_folder(const char *name)
 {
-    static char path[4][400];
+    static char path[16][400];
     static int turn;
-    turn = (turn + 1) % 4;
+    turn = (turn + 1) % 16;
     snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
     return path[turn];
 }
