@@ -103,14 +103,19 @@ static double larger(double a, double b)
 }
 
 /* Twice: clocks rise and fall in between. */
-static void measure_machine(struct bench *bench)
+static enum nn_status measure_machine(struct bench *bench)
 {
     struct nn_context *context = bench->app->context;
     struct bench_machine *machine = &bench->machine;
-    size_t near = (size_t)NEAR_BYTES * (size_t)nn_threads(context);
-    machine->peak = larger(machine->peak, nn_measure_peak(context, 0));
-    machine->near = larger(machine->near, nn_measure_bandwidth(context, 0, near));
-    machine->far = larger(machine->far, nn_measure_bandwidth(context, 0, FAR_BYTES));
+    double peak = nn_measure_peak(context, 0);
+    double near =
+        nn_measure_bandwidth(context, 0, (size_t)NEAR_BYTES * (size_t)nn_threads(context));
+    double far = nn_measure_bandwidth(context, 0, FAR_BYTES);
+    if (!(peak > 0 && near > 0 && far > 0)) return NN_ERROR_MEMORY;
+    machine->peak = larger(machine->peak, peak);
+    machine->near = larger(machine->near, near);
+    machine->far = larger(machine->far, far);
+    return NN_OK;
 }
 
 /* Caches, page tables, clocks; and how many runs make a turn. */
@@ -125,7 +130,7 @@ static enum nn_status warm_up(struct bench *bench)
         now = app_seconds();
         runs++;
     }
-    bench->repeats = 1 + (int)(turn * runs / (now - start));
+    bench->repeats = 1 + (int)(turn * runs / larger(now - start, 1e-6));
     return status;
 }
 
@@ -176,15 +181,13 @@ static enum nn_status measure(struct bench *bench)
     bench->step_median = nn_alloc(context, (size_t)bench->steps, sizeof *bench->step_median);
     bench->step = nn_alloc(context, (size_t)bench->steps * BENCH_TURNS, sizeof *bench->step);
     if (!bench->run || !bench->step_median || !bench->step) return NN_ERROR_MEMORY;
-    measure_machine(bench);
-    enum nn_status status = warm_up(bench);
+    enum nn_status status = measure_machine(bench);
+    if (!status) status = warm_up(bench);
     double start = app_seconds();
     while (!status && bench->turns < BENCH_TURNS &&
            (bench->turns < FEWEST_TURNS || app_seconds() - start < bench->settings->seconds))
         status = take_turn(bench, bench->turns++);
-    measure_machine(bench);
-    if (!status && !(bench->machine.peak > 0 && bench->machine.near > 0 && bench->machine.far > 0))
-        return NN_ERROR_MEMORY;
+    if (!status) status = measure_machine(bench);
     if (!status) conclude(bench);
     return status;
 }

@@ -8,6 +8,12 @@ static double flops(const struct bench *bench, double multiply_adds)
     return 2 * multiply_adds * bench->settings->batch;
 }
 
+/* 0 where a clock was too coarse to see anything. */
+static double per_second(double amount, double seconds)
+{
+    return seconds > 0 ? amount / seconds : 0;
+}
+
 /* "150x150x32": without the images. Returns `text`. */
 static char *size_text(char text[64], struct nn_shape shape)
 {
@@ -47,7 +53,8 @@ static void print_step(struct nn_text *text, const struct bench *bench, const st
                        int index)
 {
     struct nn_step_info step = nn_plan_step(bench->plan, index);
-    double seconds = bench->step_median[index], work = flops(bench, step.multiply_adds) / seconds;
+    double seconds = bench->step_median[index],
+           work = per_second(flops(bench, step.multiply_adds), seconds);
     char name[NN_QUOTED], size[64];
     nn_text_printf(text, "%-*s  %-*s  %-*s  %-*s %10.1f", widths->name, app_plain(name, step.name),
                    widths->op, step.op, widths->fused, step.fused, widths->size,
@@ -57,10 +64,10 @@ static void print_step(struct nn_text *text, const struct bench *bench, const st
     else
         nn_text_printf(text, " %9s %6s", "", "");
     if (step.bytes)
-        nn_text_printf(text, " %8.1f", (double)step.bytes / seconds * 1e-9);
+        nn_text_printf(text, " %8.1f", per_second((double)step.bytes, seconds) * 1e-9);
     else
         nn_text_printf(text, " %8s", "");
-    nn_text_printf(text, " %6.1f\n", 100 * seconds / bench->steps_sum);
+    nn_text_printf(text, " %6.1f\n", 100 * per_second(seconds, bench->steps_sum));
 }
 
 void bench_print_table(struct nn_text *text, const struct bench *bench)
@@ -68,7 +75,7 @@ void bench_print_table(struct nn_text *text, const struct bench *bench)
     const struct bench_machine *machine = &bench->machine;
     struct nn_context *context = bench->app->context;
     struct widths widths = measure_widths(bench);
-    double work = flops(bench, bench->multiply_adds) / bench->run_median;
+    double work = per_second(flops(bench, bench->multiply_adds), bench->run_median);
     char name[NN_QUOTED];
     nn_text_printf(text,
                    "machine  %s, %d thread%s: at most %.1f GFLOP/s, %.1f GB/s near the core, "
@@ -99,7 +106,8 @@ static void member(struct nn_text *text, const char *key, double value)
 static void print_json_step(struct nn_text *text, const struct bench *bench, int index)
 {
     struct nn_step_info step = nn_plan_step(bench->plan, index);
-    double seconds = bench->step_median[index], work = flops(bench, step.multiply_adds) / seconds;
+    double seconds = bench->step_median[index],
+           work = per_second(flops(bench, step.multiply_adds), seconds);
     nn_text_printf(text, "%s{\"name\":", index ? "," : "");
     nn_text_json_string(text, step.name);
     nn_text_printf(text, ",\"op\":\"%s\",\"fused\":\"%s\",\"shape\":[", step.op, step.fused);
@@ -111,13 +119,13 @@ static void print_json_step(struct nn_text *text, const struct bench *bench, int
     member(text, "microseconds", seconds * 1e6);
     member(text, "gflops", work * 1e-9);
     member(text, "share_of_peak", work / bench->machine.peak);
-    member(text, "share_of_time", seconds / bench->steps_sum);
+    member(text, "share_of_time", per_second(seconds, bench->steps_sum));
     nn_text_printf(text, "}");
 }
 
 void bench_print_json(struct nn_text *text, const struct bench *bench)
 {
-    double work = flops(bench, bench->multiply_adds) / bench->run_median;
+    double work = per_second(flops(bench, bench->multiply_adds), bench->run_median);
     nn_text_printf(text, "{\"model\":");
     nn_text_json_string(text, bench->settings->model ? bench->settings->model : "livenessnet");
     nn_text_printf(text, ",\"source\":\"%s\",\"cpu\":\"%s\",\"threads\":%d,\"batch\":%d",

@@ -133,6 +133,7 @@ int main(void)
              folder);
     fail_each("eval", command, 2);
     fail_each("summary", "summary --plan", 2);
+    fail_each("bench", "bench --seconds 0.01 --threads 1", 4);
     app_run_remove(folder);
     return test_done();
 }
