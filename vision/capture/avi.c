@@ -222,7 +222,10 @@ static bool search(struct vi_capture *capture, uint64_t *searched)
     size_t size;
     for (;;) {
         const uint8_t *bytes = vi_stream_peek(capture->stream, 12, &size);
-        if (size < 12) return false;
+        if (size < 12) {
+            vi_stream_skip(capture->stream, size);
+            return false;
+        }
         size_t at = 0;
         while (at + 12 <= size && !is_landmark(avi, bytes + at)) at++;
         bool found = at + 12 <= size;

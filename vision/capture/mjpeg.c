@@ -121,7 +121,7 @@ static size_t walk_on(struct walk *walk, enum event *event, const uint8_t *bytes
 
 bool vi_mjpeg_is_stream(struct vi_stream *stream)
 {
-    struct walk walk = {OUTSIDE};
+    struct walk walk = {.state = OUTSIDE};
     size_t size, since_end = 0;
     bool ended = false;
     for (;;) {
@@ -235,7 +235,7 @@ static enum nn_status advance(struct vi_capture *capture, enum event *event, boo
 static enum vi_found too_much(struct vi_capture *capture)
 {
     struct mjpeg *mjpeg = capture->state;
-    mjpeg->walk = (struct walk){OUTSIDE};
+    mjpeg->walk = (struct walk){.state = OUTSIDE};
     if (mjpeg->inside) {
         mjpeg->inside = false;
         return broken(capture, "it has more than 64 MB");
