@@ -7,6 +7,8 @@
  */
 #include "nn/format/caffe.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,7 +62,7 @@ static bool read_float(float *value, struct nn_caffe_build *layer,
 {
     double number;
     char quoted[NN_QUOTED];
-    if (nn_prototext_float(&number, field) && number >= -3e38 && number <= 3e38) {
+    if (nn_prototext_float(&number, field) && fabs(number) <= (double)FLT_MAX) {
         *value = (float)number;
         return true;
     }

@@ -84,7 +84,8 @@ static void build_windows(struct nn_caffe_build *layer, bool transposed)
                                         .pad_bottom = pad.h,
                                         .pad_left = pad.w,
                                         .pad_right = pad.w};
-    struct nn_node *y = nn_conv2d(x.node, weights, bias, &options);
+    struct nn_node *y = transposed ? nn_conv2d_transpose(x.node, weights, bias, &options)
+                                   : nn_conv2d(x.node, weights, bias, &options);
     nn_caffe_make(layer, nn_name(y, layer->name), &x);
 }
 
@@ -95,7 +96,7 @@ static void build_convolution(struct nn_caffe_build *layer)
 
 static void build_deconvolution(struct nn_caffe_build *layer)
 {
-    nn_caffe_fail(layer, NN_ERROR_UNSUPPORTED, 0, "transposed convolutions are still missing");
+    build_windows(layer, true);
 }
 
 /* ---- pooling -----------------------------------------------------------------------------------

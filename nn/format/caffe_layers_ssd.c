@@ -4,6 +4,7 @@
  */
 #include "nn/format/caffe.h"
 
+#include <float.h>
 #include <math.h>
 
 /* ---- prior boxes -------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ static void build_detection_output(struct nn_caffe_build *layer)
         .background = nn_caffe_int(layer, "background_label_id", 0, -1, INT32_MAX),
         .shared = nn_caffe_bool(layer, "share_location", true),
         .variance_encoded = nn_caffe_bool(layer, "variance_encoded_in_target", false),
-        .least_confidence = nn_caffe_float(layer, "confidence_threshold", -3e38f),
+        .least_confidence = nn_caffe_float(layer, "confidence_threshold", -FLT_MAX),
         .most = nn_caffe_int(layer, "keep_top_k", -1, -1, INT32_MAX)};
     if (nn_caffe_choice(layer, "code_type", "CORNER CENTER_SIZE CORNER_SIZE", CORNER) !=
         CENTER_SIZE)

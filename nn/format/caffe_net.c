@@ -100,7 +100,10 @@ static void add_input(struct nn_caffe_net *net, const char *name, const int *dim
     }
     shape.dim[0] = NN_BATCH;
     value.node = nn_input(net->graph, name, shape);
-    if (value.node) put_top(net, name, &value);
+    if (value.node)
+        put_top(net, name, &value);
+    else
+        nn_caffe_net_fail(net, nn_graph_status(net->graph), line, "%s", nn_error(net->context));
 }
 
 /* `input: "data"` with input_shape { dim: 1 ... } or four times input_dim: 1 */
