@@ -185,7 +185,7 @@ static enum nn_status look_at_frames(struct job *job, struct vi_capture *capture
     enum nn_status status = NN_OK;
     for (*frames = 0; settings->max_frames == 0 || *frames < settings->max_frames; ++*frames) {
         struct vi_frame frame;
-        bool end;
+        bool end = true;
         status = check_stop(job);
         if (!status && *frames) *wrong = vi_capture_skip(capture, settings->every - 1);
         if (!status && !*wrong) *wrong = vi_capture_read(capture, &frame, &end);

@@ -174,7 +174,7 @@ void vi_resizer_columns(const struct vi_resizer *resizer)
 enum nn_status vi_resize(const struct vi_image *to, const struct vi_image *from,
                          struct nn_context *context)
 {
-    struct vi_resizer resizer = {0};
+    struct vi_resizer resizer = {.from = *from};
     struct vi_resizer_rows rows = {.held = {-1, -1}};
     if (from->channels != to->channels)
         return nn_fail(context, NN_ERROR_SHAPE,
