@@ -273,7 +273,7 @@ static void test_strangers(void)
         const char *message;
     } cases[] = {
         {"", 0, "empty file"},
-        {"GIF89a....", 10, "not a JPEG or PNG (begins 47 49 46 38: GIF)"},
+        {"GIF89a....", 10, "not a JPEG, PNG, PGM or PPM (begins 47 49 46 38: GIF)"},
         {"a", 1, "(begins 61)"},
         {"\377\330", 2, "(begins FF D8)"},
         {"RIFF....WEBPVP8 ", 16, "WebP"},
@@ -343,6 +343,34 @@ static void test_trailing(void)
     }
 }
 
+/* PGM and PPM: one blank line's worth of header, then samples. */
+static void test_pnm(void)
+{
+    static const char *const bad[] = {
+        "P6\n2 1\n255\n12345",    "P6\n2 1 0\n123456", "P6 2",
+        "P6 70000 1 255 ",        "P5 -1 1 255 a",     "P5 1 1 65536 ab",
+        "P6 65535 65535 255 abc", "P5 1 1 255",        "P5 0 1 255 a"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(decodes(bad[i], strlen(bad[i])), "no PNM: %.10s", bad[i]);
+    static const char color[] = "P6 # two pixels\n2 # wide\n1\n255\nABCabc";
+    static const char gray[] = "P5\n2 1\n15\n\0\017", deep[] = "P5 1 1 65535\n\200\0";
+    struct vi_image image;
+    struct vi_decode_options bgr = {.color = VI_BGR}, one = {.color = VI_GRAY},
+                             four = {.color = VI_RGBA};
+    CHECK(!vi_decode(&image, context, color, sizeof color - 1, &bgr, "x") && image.width == 2 &&
+              image.height == 1 && memcmp(image.pixels, "CBAcba", 6) == 0,
+          "PPM, as BGR");
+    vi_image_free(context, &image);
+    CHECK(!vi_decode(&image, context, gray, sizeof gray - 1, &one, "x") && image.channels == 1 &&
+              image.pixels[0] == 0 && image.pixels[1] == 255,
+          "PGM of 16 levels");
+    vi_image_free(context, &image);
+    CHECK(!vi_decode(&image, context, deep, sizeof deep - 1, &four, "x") && image.channels == 4 &&
+              image.pixels[0] == 128 && image.pixels[2] == 128 && image.pixels[3] == 255,
+          "PGM of 16 bits, as RGBA");
+    vi_image_free(context, &image);
+}
+
 int main(void)
 {
     if (!CHECK(!nn_open(&context, &(struct nn_options){.threads = 1}), "open")) return test_done();
@@ -355,6 +383,7 @@ int main(void)
     test_strangers();
     test_unsupported_jpeg();
     test_trailing();
+    test_pnm();
     CHECK(nn_bytes_allocated(context) == before, "nothing leaks");
     nn_close(&context);
     return test_done();

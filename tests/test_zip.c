@@ -270,7 +270,7 @@ static void test_bad_entries(void)
     expect_bad("damaged", &(struct entry){"b/2.png", zeros, 1000, .claimed_size = 999});
     expect_bad("268435456", &(struct entry){"b/2.png", "x", 1, .claimed_size = 1u << 29});
     expect_bad("zip64", &(struct entry){"b/2.png", "x", 1, .claimed_size = UINT32_MAX});
-    expect_bad("not a JPEG or PNG", &(struct entry){"b/2.png", zeros, 1000, .method = 0});
+    expect_bad("not a JPEG, PNG, PGM or PPM", &(struct entry){"b/2.png", zeros, 1000, .method = 0});
     expect_bad("empty", &(struct entry){"b/2.png", "", 0, .method = 99});
     expect_bad("empty", &(struct entry){"b/2.png", "", 0, .method = 0});
     expect_bad("beside", &(struct entry){"2.png", "x", 1, .method = 0});

@@ -41,13 +41,13 @@ struct vi_decode_options {
 };
 /* What a picture's header says, read without decoding. */
 struct vi_header {
-    const char *format; /* "jpeg" or "png" */
+    const char *format; /* "jpeg", "png", "ppm" or "pgm" */
     int width, height;
     int channels; /* stored: 1 grey or palette, 2 grey+alpha, 3, 4 (CMYK or RGBA) */
     int bits;     /* per sample */
 };
-/* Decodes a JPEG or PNG from memory: greyscale, palette, 16-bit (high byte kept), alpha (dropped,
- * as cv2.imread does) and CMYK (converted) are read rightly; truncated, giant or unknown
+/* Decodes a JPEG, PNG, PGM or PPM from memory: greyscale, palette, 16-bit (high byte kept), alpha
+ * (dropped, as cv2.imread does) and CMYK (converted) are read rightly; truncated, giant or unknown
  * files are errors that say what was wrong. `name` is used in messages only. */
 enum nn_status vi_decode(struct vi_image *image, struct nn_context *context, const void *bytes,
                          size_t size, const struct vi_decode_options *options, const char *name);
@@ -63,7 +63,8 @@ enum nn_status vi_write(const struct vi_image *image, struct nn_context *context
 /* The same into memory: *bytes is the caller's to nn_free. `format` "png" or "jpeg". */
 enum nn_status vi_encode(void **bytes, size_t *size, const struct vi_image *image,
                          struct nn_context *context, const char *format, int quality);
-/* Does the name end in .png, .jpg or .jpeg (any case)? */
+/* Does the name end as those of pictures that vi_read takes: .png, .jpg, .jpeg, .ppm, .pgm, .pnm
+ * (any case)? */
 bool vi_is_picture_name(const char *path);
 /* Decompresses raw deflate data (RFC 1951, as zip files hold it; no zlib header) of exactly
  * `to_size` bytes; another size is an error, and so is damage as far as it can be noticed: compare

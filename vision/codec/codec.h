@@ -1,7 +1,7 @@
 /*
  * codec.h — what the picture codecs share among themselves; vision.h has the public part.
  *
- * A file passes three stations: our own look at its structure (jpeg.c, png.c), which refuses
+ * A file passes three stations: our own look at its structure (jpeg.c, png.c, pnm.c), which refuses
  * what is damaged, giant or unsupported before anything is allocated; stb_image, behind a cap on
  * its allocations (stb.c); and the conversion to the colours that were asked for (decode.c).
  */
@@ -24,6 +24,8 @@ struct vi_layout {
     bool palette;          /* PNG: samples are indices of colours */
     size_t palette_chunk;  /* PNG: offset of the PLTE chunk, 0 if there is none */
     size_t palette_colors; /* PNG: its entries */
+    size_t samples;        /* PGM, PPM: offset of the pixels */
+    int largest;           /* PGM, PPM: what a full sample is */
 };
 
 /* Records "<name>: <message>" with the name made fit for a terminal; returns `status`. */
@@ -33,12 +35,14 @@ enum nn_status vi_source_fail(const struct vi_source *source, enum nn_status sta
 /* Is this what the first bytes say? */
 bool vi_is_jpeg(const struct vi_source *source);
 bool vi_is_png(const struct vi_source *source);
+bool vi_is_pnm(const struct vi_source *source);
 
 /* Read the structure: up to the dimensions, or (`whole`) to the very end, with every check. */
 enum nn_status vi_jpeg_inspect(struct vi_layout *layout, const struct vi_source *source,
                                bool whole);
 enum nn_status vi_png_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
-/* Either of them, or an error that says what the file is instead. */
+enum nn_status vi_pnm_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
+/* One of them, or an error that says what the file is instead. */
 enum nn_status vi_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
 
 /* A copy of the PNG whose palette has all 256 entries, the new ones black: indices beyond a short
@@ -50,6 +54,9 @@ enum nn_status vi_png_pad_palette(void **bytes, size_t *size, const struct vi_so
  * what a picture of these dimensions can need. */
 enum nn_status vi_stb_decode(uint8_t **pixels, const struct vi_source *source,
                              const struct vi_header *header, int channels);
+/* PGM, PPM: the same. */
+enum nn_status vi_pnm_decode(uint8_t **pixels, const struct vi_source *source,
+                             const struct vi_layout *layout, int channels);
 /* stb_image_write: rows without gaps; the result is the caller's to nn_free. */
 enum nn_status vi_stb_encode_png(void **bytes, size_t *size, const struct vi_image *image,
                                  struct nn_context *context);

@@ -35,7 +35,8 @@ static enum nn_status decode_pixels(struct vi_image *image, const struct vi_sour
     bool stored_gray = header->channels <= 2 && !layout->palette;
     int channels = color == VI_RGBA ? 4 : color == VI_GRAY && stored_gray ? 1 : 3;
     uint8_t *pixels = NULL;
-    enum nn_status status = vi_stb_decode(&pixels, source, header, channels);
+    enum nn_status status = layout->samples ? vi_pnm_decode(&pixels, source, layout, channels)
+                                            : vi_stb_decode(&pixels, source, header, channels);
     if (status) return status;
     *image = (struct vi_image){pixels, header->width, header->height, channels,
                                (ptrdiff_t)header->width * channels};

@@ -17,7 +17,9 @@ static const char *format_of(const char *path)
 
 bool vi_is_picture_name(const char *path)
 {
-    return format_of(path) != NULL;
+    const char *dot = strrchr(path, '.');
+    return dot && (format_of(path) || strcasecmp(dot, ".ppm") == 0 ||
+                   strcasecmp(dot, ".pgm") == 0 || strcasecmp(dot, ".pnm") == 0);
 }
 
 /* stb_image_write counts in int; a JPEG's dimensions have 16 bits. */

@@ -37,8 +37,6 @@ static const struct signature {
     {0, 4, "\377\117\377\121", "JPEG 2000"},
     {0, 4, "\0\0\1\0", "ICO"},
     {0, 4, "8BPS", "Photoshop"},
-    {0, 2, "P5", "PGM"},
-    {0, 2, "P6", "PPM"},
     {0, 4, "%PDF", "PDF"},
     {0, 4, "PK\3\4", "zip"},
     {0, 4, "<svg", "SVG"},
@@ -58,10 +56,10 @@ static enum nn_status fail_unknown(const struct vi_source *source)
         const struct signature *s = &signatures[i];
         if (source->size >= s->offset + s->size &&
             memcmp(source->bytes + s->offset, s->bytes, s->size) == 0)
-            return vi_source_fail(source, NN_ERROR_UNSUPPORTED, "not a JPEG or PNG (begins %s: %s)",
-                                  hex, s->name);
+            return vi_source_fail(source, NN_ERROR_UNSUPPORTED,
+                                  "not a JPEG, PNG, PGM or PPM (begins %s: %s)", hex, s->name);
     }
-    return vi_source_fail(source, NN_ERROR_FORMAT, "not a JPEG or PNG (begins %s)", hex);
+    return vi_source_fail(source, NN_ERROR_FORMAT, "not a JPEG, PNG, PGM or PPM (begins %s)", hex);
 }
 
 enum nn_status vi_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole)
@@ -70,6 +68,7 @@ enum nn_status vi_inspect(struct vi_layout *layout, const struct vi_source *sour
     if (source->size == 0) return vi_source_fail(source, NN_ERROR_FORMAT, "empty file");
     if (vi_is_png(source)) return vi_png_inspect(layout, source, whole);
     if (vi_is_jpeg(source)) return vi_jpeg_inspect(layout, source, whole);
+    if (vi_is_pnm(source)) return vi_pnm_inspect(layout, source, whole);
     return fail_unknown(source);
 }
 
