@@ -203,7 +203,8 @@ enum nn_status app_find_files(struct app_files *files, struct app *app, const ch
     size_t found = files->count - before;
     if (!status && found == 0) {
         char quoted[NN_QUOTED];
-        return nn_fail(app->context, NN_ERROR_ARGUMENT, "no .png, .jpg or .jpeg file%s below %s",
+        return nn_fail(app->context, NN_ERROR_ARGUMENT,
+                       "no picture (.png, .jpg, .jpeg, .ppm, .pgm)%s below %s",
                        files->wanted ? " and no video" : "", nn_quote(quoted, path));
     }
     if (found) qsort(files->paths + before, found, sizeof *files->paths, compare_natural);
