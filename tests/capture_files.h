@@ -65,7 +65,7 @@ static inline void file_free(struct file *file)
 static inline bool file_write(const struct file *file, const char *path)
 {
     FILE *to = fopen(path, "wb");
-    bool ok = to && fwrite(file->data, 1, file->size, to) == file->size;
+    bool ok = to && (!file->size || fwrite(file->data, 1, file->size, to) == file->size);
     if (to && fclose(to)) ok = false;
     return ok;
 }

@@ -275,6 +275,10 @@ static void test_picture_or_stream(void)
           "a PNG is a picture");
     seen = see(context, &one, BY_PIPE, 0);
     CHECK(seen.count == 1 && seen.numbers[0] == 4, "from a pipe as well");
+    one.size = 0;
+    put_text(&one, "P5 2 1 255\n\1\2");
+    seen = see(context, &one, BY_FILE, 0);
+    CHECK(seen.count == 1 && seen.width == 2, "so is a PGM");
     file_free(&one);
     file_free(&many);
     file_free(&photo);
@@ -340,7 +344,7 @@ static void test_pictures_broken(void)
     vi_capture_close(&capture);
     mkdir(path_of("empty"), 0700);
     CHECK(vi_capture_open(&capture, context, path_of("empty"), NULL) == NN_ERROR_ARGUMENT &&
-              !capture && says(nn_error(context), "no .png, .jpg or .jpeg"),
+              !capture && says(nn_error(context), "no picture (.png"),
           "a folder without pictures is an error");
     CHECK(write_picture("single.bin", 5, 33, "png") &&
               !vi_capture_open(&capture, context, path_of("single.bin"), NULL),

@@ -111,8 +111,8 @@ enum nn_status vi_capture_from(struct vi_capture **capture, struct nn_context *c
  * checked here. */
 enum nn_status vi_capture_size(struct vi_capture *capture, int width, int height);
 /* Decodes a JPEG frame into capture->image; adds the standard Huffman tables where the camera left
- * them out (as Motion-JPEG allows; ITU-T T.81, annex K.3). A PNG is taken as well. `name` for
- * messages; NULL: path and number of the frame. */
+ * them out (as Motion-JPEG allows; ITU-T T.81, annex K.3). Other pictures are taken as well. `name`
+ * for messages; NULL: path and number of the frame. */
 enum nn_status vi_capture_jpeg(struct vi_capture *capture, uint8_t *bytes, size_t size,
                                const char *name);
 /* 4:2:0, 4:2:2, 4:4:4 or grey planes to capture->image (which has been sized). BT.601, limited

@@ -175,7 +175,8 @@ static enum nn_status list(struct pictures *pictures)
     enum nn_status status = list_folder(pictures, NULL);
     if (status) return status;
     if (pictures->count == 0)
-        return nn_fail(pictures->context, NN_ERROR_ARGUMENT, "no .png, .jpg or .jpeg file below %s",
+        return nn_fail(pictures->context, NN_ERROR_ARGUMENT,
+                       "no picture (.png, .jpg, .jpeg, .ppm, .pgm) below %s",
                        nn_quote(quoted, pictures->path.data));
     qsort(pictures->names, pictures->count, sizeof *pictures->names, compare_natural);
     return NN_OK;
@@ -189,7 +190,9 @@ static bool knows(const char *path, const uint8_t *head, size_t size)
 {
     (void)path;
     if (!head) return true;
-    return (size >= 3 && memcmp(head, "\377\330\377", 3) == 0) ||
+    bool pnm = size >= 3 && head[0] == 'P' && (head[1] == '5' || head[1] == '6');
+    return (pnm && memchr(" \t\n\r#", head[2], 5)) ||
+           (size >= 3 && memcmp(head, "\377\330\377", 3) == 0) ||
            (size >= 8 && memcmp(head, "\211PNG\r\n\032\n", 8) == 0);
 }
 
