@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 /* ---- drawing ------------------------------------------------------------------------------------
@@ -74,6 +75,14 @@ static char *folder_of(struct nn_context *context, const char *path)
     return folder;
 }
 
+/* Is it the name of a picture that vi_write writes? */
+static bool is_written(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && (strcasecmp(dot, ".png") == 0 || strcasecmp(dot, ".jpg") == 0 ||
+                   strcasecmp(dot, ".jpeg") == 0);
+}
+
 static bool same_file(const char *a, const char *b)
 {
     struct stat x, y;
@@ -110,6 +119,10 @@ enum nn_status annotate_open(struct annotate_output *output, struct app *app, co
     if (!path) return NN_OK;
     bool there = stat(path, &info) == 0;
     output->is_file = vi_is_picture_name(path) && !(there && S_ISDIR(info.st_mode));
+    if (output->is_file && !is_written(path))
+        return nn_fail(app->context, NN_ERROR_ARGUMENT,
+                       "-o: expected a folder, or a name that ends in .png or .jpg, got %s",
+                       nn_quote(quoted, path));
     if (output->is_file && (files->count != 1 || vi_is_video(files->paths[0])))
         return nn_fail(app->context, NN_ERROR_ARGUMENT,
                        "-o: %s can hold one picture, and there are more to look at: name a folder",
@@ -177,6 +190,13 @@ static bool take(struct annotate_output *output, const char *name)
     return true;
 }
 
+/* JPEG stays JPEG, and what has lost nothing loses nothing: PNG, and PNG of .ppm and the like. */
+static const char *ending_for(const char *name, const char *dot, int64_t frame)
+{
+    if (frame >= 0 || !vi_is_picture_name(name)) return ".jpg";
+    return is_written(name) ? dot : ".png";
+}
+
 /* "photo.png", "clip_000123.jpg"; a name that is taken becomes "photo_2.png" and so on. */
 static enum nn_status make_name(struct nn_text *name, struct annotate_output *output,
                                 const char *file, int64_t frame)
@@ -185,7 +205,7 @@ static enum nn_status make_name(struct nn_text *name, struct annotate_output *ou
     const char *dot = strrchr(base, '.');
     if (strcmp(file, "-") == 0) base = "stdin";
     int stem = (int)(dot && dot > base ? (size_t)(dot - base) : strlen(base));
-    const char *ending = frame < 0 && vi_is_picture_name(base) ? base + stem : ".jpg";
+    const char *ending = ending_for(base, base + stem, frame);
     enum nn_status status = grow(output);
     for (int number = 1; !status; number++) {
         char middle[48] = "";

@@ -20,6 +20,16 @@ static struct vi_image draw(unsigned bright)
     return image;
 }
 
+static void write_ppm(const char *name, unsigned bright)
+{
+    struct vi_image image = draw(bright);
+    FILE *file = fopen(in_folder(name), "wb");
+    if (!file || fprintf(file, "P6 %d %d 255\n", WIDTH, HEIGHT) < 0 ||
+        fwrite(image.pixels, 1, WIDTH * HEIGHT * 3, file) != WIDTH * HEIGHT * 3 || fclose(file))
+        abort();
+    vi_image_free(context, &image);
+}
+
 static void write_picture(const char *name, unsigned bright)
 {
     struct vi_image image = draw(bright);
@@ -231,6 +241,8 @@ static void test_output(void)
     CHECK(run->code == 0 && exists("out/deep/clip_000000.jpg") &&
               exists("out/deep/clip_000005.jpg") && !exists("out/deep/clip_000001.jpg"),
           "frames have numbers");
+    run = app_run(NULL, "detect --quiet -d %s -o %s %s", detector, out, in_folder("c.ppm"));
+    CHECK(run->code == 0 && begins("out/deep/c.png", "\x89PNG"), "a .ppm becomes a .png");
     app_run_remove(in_folder("out"));
 }
 
@@ -250,8 +262,9 @@ static void test_refusals(void)
     refuse("is the picture to look at", "%s -o %s", in_folder("a/x.png"), in_folder("a/x.png"));
     refuse("can hold one picture", "%s -o %s", in_folder("b"), in_folder("o.png"));
     refuse("can hold one picture", "%s -o %s", in_folder("clip.y4m"), in_folder("o.png"));
-    refuse("no .png, .jpg or .jpeg", "%s%s", in_folder("nothing"), "");
-    CHECK(!exists("o.png"), "and nothing was written");
+    refuse("nothing", "%s%s", in_folder("nothing"), "");
+    refuse("ends in .png or .jpg", "%s -o %s", in_folder("two.png"), in_folder("o.ppm"));
+    CHECK(!exists("o.png") && !exists("o.ppm"), "and nothing was written");
     const struct app_run *run =
         app_run(NULL, "detect -d %s %s", in_folder("nothing"), in_folder("a"));
     CHECK(run->code == 1 && strstr(run->err, "no face detector in"), "no detector");
@@ -443,6 +456,7 @@ int main(void)
     write_picture("b/x.png", 1u << 14);
     write_picture("b/x_2.png", 0);
     write_picture("b/y.jpg", 1u << 5);
+    write_ppm("c.ppm", 1);
     write_video("clip.y4m", FRAMES, 0);
     write_video("torn.y4m", 3, 100);
     write_video("empty.y4m", 0, 0);

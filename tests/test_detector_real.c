@@ -54,7 +54,8 @@ static void compare_golden(struct vi_detector *detector, const char *shared, con
     vi_image_free(context, &image);
 }
 
-static void test_golden(struct vi_detector *detector, const char *shared)
+/* At most so many of the pictures. */
+static void test_golden(struct vi_detector *detector, const char *shared, int most)
 {
     char path[512], line[256], name[128] = "", now[128];
     static struct expected expected;
@@ -63,18 +64,19 @@ static void test_golden(struct vi_detector *detector, const char *shared)
     snprintf(path, sizeof path, "%s/golden/ssd/res10_hybrid_detections.csv", shared);
     FILE *file = fopen(path, "rb");
     if (!CHECK(file && fgets(line, sizeof line, file), "OpenCV's detections")) return;
-    while (fgets(line, sizeof line, file)) {
+    while (most > 0 && fgets(line, sizeof line, file)) {
         if (sscanf(line, "%127[^,],%*d,%f,%f,%f,%f,%f", now, &row[0], &row[1], &row[2], &row[3],
                    &row[4]) != 6)
             continue;
         if (*name && strcmp(name, now) != 0) {
             compare_golden(detector, shared, name, &expected);
             expected.count = 0;
+            most--;
         }
         strcpy(name, now);
         if (row[0] >= 0.1f) expect(&expected, row);
     }
-    compare_golden(detector, shared, name, &expected);
+    if (most > 0) compare_golden(detector, shared, name, &expected);
     fclose(file);
 }
 
@@ -160,7 +162,7 @@ static void test_real(void)
         return;
     }
     CHECK(strcmp(vi_detector_source(detector), "caffe") == 0, "from Caffe's files");
-    test_golden(detector, shared);
+    test_golden(detector, shared, 100);
     test_photos(detector, shared);
     CHECK(nn_plan_bytes(vi_detector_plan(detector)) <= 8 << 20, "its buffers: %.1f MB",
           (double)nn_plan_bytes(vi_detector_plan(detector)) / (1 << 20));
@@ -173,7 +175,7 @@ static void test_real(void)
               !nn_weights_sha256(before, vi_detector_graph(detector)) &&
               !nn_weights_sha256(after, vi_detector_graph(converted)) && !strcmp(before, after),
           "converted, it has the same weights");
-    if (converted) test_golden(converted, shared);
+    if (converted) test_golden(converted, shared, 2);
     vi_detector_close(&converted);
     vi_detector_close(&detector);
 }
