@@ -6,6 +6,7 @@
 
 #include "nn/nn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,8 @@ static inline int failing_each(enum nn_status (*action)(struct nn_context *conte
         bool clean = failing.held == before;
         if (!status && clean) break;
         if (status == NN_ERROR_MEMORY && clean) continue;
+        printf("# allocation %d: status %d, %d held: %s\n", failures, (int)status,
+               failing.held - before, nn_error(context));
         failures = -1;
         break;
     }

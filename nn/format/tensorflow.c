@@ -261,33 +261,33 @@ static enum nn_status read_network(struct nn_tf_reader *reader)
     return status;
 }
 
-static enum nn_status read_text(struct nn_prototext **text, struct nn_context *context,
-                                const char *path)
+enum nn_status nn_tf_import(struct nn_graph **graph, struct nn_context *context,
+                            const struct nn_tf_file *pbtxt, const struct nn_tf_file *pb)
 {
-    void *bytes;
-    size_t size;
-    enum nn_status status = nn_file_read(context, path, MAX_TEXT, &bytes, &size);
-    if (!status) status = nn_prototext_parse(text, context, bytes, size, path);
-    nn_free(context, bytes);
+    struct nn_tf_reader reader = {.context = context, .pb = pb->name};
+    *graph = NULL;
+    enum nn_status status =
+        nn_prototext_parse(&reader.text, context, pbtxt->bytes, pbtxt->size, pbtxt->name);
+    if (!status)
+        status = nn_tf_constants_parse(&reader.constants, context, pb->bytes, pb->size, pb->name);
+    if (!status && !(reader.graph = nn_graph_new(context))) status = NN_ERROR_MEMORY;
+    if (!status) status = read_network(&reader);
+    nn_tf_constants_free(&reader.constants);
+    nn_prototext_free(&reader.text);
+    if (status && reader.graph) nn_graph_free(&reader.graph);
+    *graph = reader.graph;
     return status;
 }
 
 enum nn_status nn_import_tensorflow(struct nn_graph **graph, struct nn_context *context,
                                     const char *pbtxt, const char *pb)
 {
-    struct nn_tf_reader reader = {.context = context, .pb = pb};
-    void *bytes = NULL;
-    size_t size;
+    struct nn_tf_file text = {.name = pbtxt}, binary = {.name = pb};
     *graph = NULL;
-    enum nn_status status = read_text(&reader.text, context, pbtxt);
-    if (!status) status = nn_file_read(context, pb, MAX_BINARY, &bytes, &size);
-    if (!status) status = nn_tf_constants_parse(&reader.constants, context, bytes, size, pb);
-    if (!status && !(reader.graph = nn_graph_new(context))) status = NN_ERROR_MEMORY;
-    if (!status) status = read_network(&reader);
-    nn_tf_constants_free(&reader.constants);
-    nn_prototext_free(&reader.text);
-    nn_free(context, bytes);
-    if (status && reader.graph) nn_graph_free(&reader.graph);
-    *graph = reader.graph;
+    enum nn_status status = nn_file_read(context, pbtxt, MAX_TEXT, &text.bytes, &text.size);
+    if (!status) status = nn_file_read(context, pb, MAX_BINARY, &binary.bytes, &binary.size);
+    if (!status) status = nn_tf_import(graph, context, &text, &binary);
+    nn_free(context, text.bytes);
+    nn_free(context, binary.bytes);
     return status;
 }

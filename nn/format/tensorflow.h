@@ -164,4 +164,17 @@ struct nn_tf_op {
 };
 const struct nn_tf_op *nn_tf_op_find(const char *name);
 
+/* ---- the files ---------------------------------------------------------------------------------
+ */
+
+struct nn_tf_file {
+    void *bytes;
+    size_t size;
+    const char *name; /* for errors */
+};
+/* nn_import_tensorflow of files in memory. Beside them it takes, the graph included, at most 70
+ * bytes per byte of text, 5 per byte of the binary file, and 64 MB. */
+enum nn_status nn_tf_import(struct nn_graph **graph, struct nn_context *context,
+                            const struct nn_tf_file *pbtxt, const struct nn_tf_file *pb);
+
 #endif

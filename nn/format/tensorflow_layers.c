@@ -150,7 +150,6 @@ static bool read_conv_options(struct nn_tf_reader *reader, struct nn_tf_node *no
 {
     static const char *const paddings[] = {"SAME", "VALID", NULL};
     int strides[4], dilations[4] = {1, 1, 1, 1}, padding;
-    nn_prototext_find(nn_tf_attribute(node, "explicit_paddings"), "list", NULL); /* empty */
     if (!nn_tf_list(strides, reader, node, "strides", true) ||
         !nn_tf_list(dilations, reader, node, "dilations", false) ||
         !nn_tf_word(&padding, reader, node, "padding", paddings))

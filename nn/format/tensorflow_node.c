@@ -186,12 +186,15 @@ bool nn_tf_common(struct nn_tf_reader *reader, struct nn_tf_node *node)
                                            "use_cudnn_on_gpu",
                                            "_class",
                                            "_output_shapes",
-                                           "exponential_avg_factor"};
+                                           "exponential_avg_factor",
+                                           "grad_a",
+                                           "grad_b"};
     static const char *const types[] = {"T", "dtype"};
     static const char *const formats[] = {"NHWC", NULL};
     int which;
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
         nn_prototext_use_all(nn_tf_attribute(node, harmless[i]));
+    nn_prototext_find(nn_tf_attribute(node, "explicit_paddings"), "list", NULL); /* empty */
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct nn_prototext_field *type = value_of(reader, node, types[i], "type", NULL);
         if (!judge(reader, node, types[i], type, false,
@@ -292,7 +295,12 @@ struct nn_node *nn_tf_values(struct nn_tf_reader *reader, struct nn_tf_node *nod
         return NULL;
     }
     struct nn_node *values = nn_find(reader->graph, name);
-    if (values && nn_shape_equal(nn_node_shape(values), shape)) return values;
+    enum nn_kind kind = state ? NN_KIND_STATE : NN_KIND_PARAMETER;
+    if (values && values->kind == kind && nn_shape_equal(values->shape, shape)) return values;
+    if (values) { /* once more, for another use */
+        if (!invent(reader, node, tensor.count)) return NULL;
+        snprintf(name, sizeof name, "%.190s/%d", node->name, index);
+    }
     if (tensor.listed < tensor.count && !tensor.content && !invent(reader, node, tensor.count))
         return NULL;
     if (one && !invent(reader, node, (size_t)shape.dim[0])) return NULL;

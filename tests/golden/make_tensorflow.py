@@ -73,8 +73,8 @@ def classifier(tf, x):
     y = tf.add(tf.constant(0.25, name="quarter"), tf.identity(y, name="same"), name="more")
     y = tf.nn.avg_pool2d(y, [2, 2], [1, 1], "SAME", name="average")
     y = tf.reshape(y, [-1, 3 * 2 * 8], name="flat")
-    y = tf.nn.bias_add(tf.matmul(y, w.plain("dense/w", 48, 5), name="dense"), w.plain("dense/b", 5),
-                       name="dense/bias")
+    y = tf.matmul(y, w.plain("dense/w", 48, 5, low=-0.05, high=0.05), name="dense")
+    y = tf.nn.bias_add(y, w.plain("dense/b", 5), name="dense/bias")
     return tf.nn.softmax(y, name="softmax")
 
 
