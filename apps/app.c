@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 static const struct cli_command *const COMMANDS[] = {
-    &app_train,  &app_eval,  &app_predict, &app_summary, &app_synth,
-    &app_gather, &app_bench, &app_detect,  &app_convert, NULL,
+    &app_gather,  &app_train,   &app_eval,  &app_predict, &app_detect,
+    &app_convert, &app_summary, &app_bench, &app_synth,   NULL,
 };
 
 /* ---- talk --------------------------------------------------------------------------------- */

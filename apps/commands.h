@@ -4,14 +4,14 @@
 
 #include "apps/app.h"
 
+extern const struct cli_command app_gather;
 extern const struct cli_command app_train;
 extern const struct cli_command app_eval;
 extern const struct cli_command app_predict;
-extern const struct cli_command app_summary;
-extern const struct cli_command app_synth;
-extern const struct cli_command app_gather;
-extern const struct cli_command app_bench;
 extern const struct cli_command app_detect;
 extern const struct cli_command app_convert;
+extern const struct cli_command app_summary;
+extern const struct cli_command app_bench;
+extern const struct cli_command app_synth;
 
 #endif

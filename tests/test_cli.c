@@ -170,7 +170,8 @@ static void test_values_come_back(void)
 /* ---- the program
  * ------------------------------------------------------------------------------------ */
 
-static const char *const COMMANDS[] = {"train", "eval", "predict", "summary", "synth", "bench"};
+static const char *const COMMANDS[] = {"gather",  "train",   "eval",  "predict", "detect",
+                                       "convert", "summary", "bench", "synth"};
 
 /* The last line of the help is an example one can type. */
 static bool ends_in_example(const char *text)
