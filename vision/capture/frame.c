@@ -125,44 +125,47 @@ done:
  *     G = y (Y - black) - gu (U - 128) - gv (V - 128)
  *     B = y (Y - black) + bu (U - 128)
  *
- * with rv = 2 (1 - 0.299), bu = 2 (1 - 0.114), gu = bu 0.114 / 0.587, gv = rv 0.299 / 0.587. */
+ * with rv = 2 (1 - 0.299), bu = 2 (1 - 0.114), gu = bu 0.114 / 0.587, gv = rv 0.299 / 0.587. A half
+ * is added before the bits behind the point are cut off. */
 struct weights {
     int black, y, rv, gu, gv, bu;
 };
 static const struct weights limited_range = {16, 76309, 104597, 25675, 53279, 132201};
 static const struct weights full_range = {0, 65536, 91881, 22553, 46802, 116130};
 
-static uint8_t clamp(int value)
+static inline uint8_t clamp(int value)
 {
     value >>= 16;
-    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+    value = value < 0 ? 0 : value;
+    return (uint8_t)(value > 255 ? 255 : value);
 }
 
-static void gray_row(uint8_t *to, const uint8_t *y, int width, const struct weights *w)
+/* Weights come by value: bytes that are written may not be taken for them. */
+static void gray_row(uint8_t *to, const uint8_t *y, int width, struct weights w)
 {
     for (int x = 0; x < width; x++, to += 3)
-        to[0] = to[1] = to[2] = clamp((y[x] - w->black) * w->y + 32768);
+        to[0] = to[1] = to[2] = clamp((y[x] - w.black) * w.y + 32768);
 }
 
-static void color_row(uint8_t *to, const struct vi_yuv *yuv, int row, int width,
-                      const struct weights *w)
+static void color_row(uint8_t *to, const struct vi_yuv *yuv, int row, int width, struct weights w)
 {
     const uint8_t *y = yuv->y + row * yuv->y_stride;
     const uint8_t *u = yuv->u + (row >> yuv->shift_y) * yuv->uv_stride;
     const uint8_t *v = yuv->v + (row >> yuv->shift_y) * yuv->uv_stride;
+    int shift = yuv->shift_x;
     for (int x = 0; x < width; x++, to += 3) {
-        int du = u[x >> yuv->shift_x] - 128, dv = v[x >> yuv->shift_x] - 128;
-        int luma = (y[x] - w->black) * w->y + 32768; /* + half: rounded, not cut */
-        to[0] = clamp(luma + w->rv * dv);
-        to[1] = clamp(luma - w->gu * du - w->gv * dv);
-        to[2] = clamp(luma + w->bu * du);
+        int du = u[x >> shift] - 128, dv = v[x >> shift] - 128;
+        int luma = (y[x] - w.black) * w.y + 32768;
+        to[0] = clamp(luma + w.rv * dv);
+        to[1] = clamp(luma - w.gu * du - w.gv * dv);
+        to[2] = clamp(luma + w.bu * du);
     }
 }
 
 void vi_capture_yuv(struct vi_capture *capture, const struct vi_yuv *yuv)
 {
     const struct vi_image *image = &capture->image;
-    const struct weights *w = yuv->full ? &full_range : &limited_range;
+    struct weights w = yuv->full ? full_range : limited_range;
     for (int row = 0; row < image->height; row++) {
         uint8_t *to = image->pixels + row * image->stride;
         if (yuv->u && yuv->v)
