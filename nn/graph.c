@@ -6,6 +6,7 @@
  */
 #include "nn/internal.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,13 +153,29 @@ struct nn_node *nn_name(struct nn_node *node, const char *name)
     return node->name ? node : NULL;
 }
 
-/* "relu" is free: stem; else stem_1, stem_2 ... as Keras counts. */
+static bool number_is_taken(char name[224], const struct nn_graph *graph, const char *stem,
+                            uint64_t number)
+{
+    snprintf(name, 224, "%s_%" PRIu64, stem, number);
+    return name_is_taken(graph, name);
+}
+
+/* "relu" is free: stem; else stem_1, stem_2 ... as Keras counts. A file may name ten thousand nodes
+ * so: the first free number after a taken one is found by doubling, then halving. */
 static struct nn_node *name_automatically(struct nn_node *node, const char *stem)
 {
+    const uint64_t most = UINT64_C(1) << 62; /* taken only by a file that tries hard */
     char name[224];
+    uint64_t taken = 0, above = 1;
     snprintf(name, sizeof name, "%s", stem);
-    for (int i = 1; name_is_taken(node->graph, name); i++)
-        snprintf(name, sizeof name, "%s_%d", stem, i);
+    if (!name_is_taken(node->graph, name)) return nn_name(node, name);
+    while (above < most && number_is_taken(name, node->graph, stem, above))
+        taken = above, above *= 2;
+    while (above - taken > 1) {
+        uint64_t middle = taken + (above - taken) / 2;
+        *(number_is_taken(name, node->graph, stem, middle) ? &taken : &above) = middle;
+    }
+    snprintf(name, sizeof name, "%s_%" PRIu64, stem, above);
     return nn_name(node, name);
 }
 
