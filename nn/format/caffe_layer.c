@@ -7,6 +7,7 @@
  */
 #include "nn/format/caffe.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
@@ -215,16 +216,22 @@ void nn_caffe_use(struct nn_prototext_field *message, const char *names)
 /* ---- axes --------------------------------------------------------------------------------------
  */
 
-/* Whether the data have to move to get into this order: not for axes of length 1. */
+/* Caffe's axes in this order, but for the images and those of length 1; returns how many. */
+static int long_axes(int axes[NN_MAX_RANK], const struct nn_caffe_value *value, const int *order)
+{
+    int count = 0;
+    assert(value->rank <= NN_MAX_RANK);
+    for (int i = 1; i < value->rank; i++)
+        if (value->dim[order[i]] != 1) axes[count++] = order[i];
+    return count;
+}
+
+/* Whether the data have to move to get into this order. */
 static bool moves(const struct nn_caffe_value *value, const int *order)
 {
-    int from = 1, to = 1;
-    for (;;) {
-        while (from < value->rank && value->dim[value->axis[from]] == 1) from++;
-        while (to < value->rank && value->dim[order[to]] == 1) to++;
-        if (from == value->rank || to == value->rank) return false;
-        if (value->axis[from++] != order[to++]) return true;
-    }
+    int from[NN_MAX_RANK], to[NN_MAX_RANK];
+    int count = long_axes(from, value, value->axis);
+    return count != long_axes(to, value, order) || memcmp(from, to, (size_t)count * sizeof *to);
 }
 
 struct nn_caffe_value nn_caffe_ordered(struct nn_caffe_build *layer,
