@@ -434,6 +434,7 @@ static void test_memory(void)
 
 static int write_corpus(const char *folder)
 {
+    static const char *const names[] = {"plain", "first", "mp4v", "uniform", "h264", "fragmented"};
     struct movie movies[] = {
         {.frames = 2},
         {.frames = 3, .index_first = true, .turns = 1, .wide_offsets = true, .per_chunk = 2},
@@ -444,7 +445,7 @@ static int write_corpus(const char *folder)
     for (size_t i = 0; i < sizeof movies / sizeof *movies; i++) {
         char path[512];
         struct file file = movie_write(context, &movies[i]);
-        snprintf(path, sizeof path, "%s/%zu.mp4", folder, i);
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         if (!file_write(&file, path)) return 1;
         file_free(&file);
     }
