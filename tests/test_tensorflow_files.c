@@ -319,6 +319,14 @@ static void test_refused(void)
          DATA NODE("x", "Reshape", IN("data") IN("blocks")),
          "leaves the images",
          {0}},
+        {"four million weights from one number",
+         NODE("data", "Placeholder", ATTR("shape", "shape { " DIM(-1) DIM(2000) "}"))
+             NODE("w", "Const",
+                  ATTR("value", "tensor { dtype: DT_FLOAT tensor_shape { " DIM(2000)
+                                    DIM(2000) "} float_val: 0.5 }"))
+                 NODE("x", "MatMul", IN("data") IN("w")),
+         "far more memory than its files have bytes",
+         {0}},
         {"pictures of no size", BARE RELU("data"), "do not tell the size of its pictures", {0}},
         {"a shape of five",
          NODE("data", "Placeholder",

@@ -103,8 +103,8 @@ struct nn_tf_reader {
     int const_count;
     struct nn_tf_fill *fills;
     int fill_count, fill_capacity;
-    size_t invented; /* values that stand in no file: one stands for many */
-    bool told;       /* the graph's error names the node already */
+    size_t charged; /* floats of memory that the files' sizes do not pay for */
+    bool told;      /* the graph's error names the node already */
 };
 
 /* Records "'x.pbtxt', line 7: node 'conv' (Conv2D): ..." as the graph's error; returns false. */
@@ -150,6 +150,9 @@ struct nn_node *nn_tf_values(struct nn_tf_reader *reader, struct nn_tf_node *nod
 /* A parameter "<node>/<what>" with one value everywhere. */
 struct nn_node *nn_tf_uniform(struct nn_tf_reader *reader, struct nn_tf_node *node,
                               const char *what, int channels, float value);
+/* Counts memory that a small file could ask for: numbers that are written once and stand for many,
+ * constants used once more, windows of convolutions. False with an error when it is too much. */
+bool nn_tf_charge(struct nn_tf_reader *reader, const struct nn_tf_node *node, size_t floats);
 /* Gives all parameters their values; seals the graph. */
 enum nn_status nn_tf_fill_all(struct nn_tf_reader *reader);
 

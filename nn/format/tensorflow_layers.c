@@ -204,6 +204,8 @@ static void build_conv2d(struct nn_tf_reader *reader, struct nn_tf_node *node)
         return;
     }
     struct nn_shape shape = nn_shape4(kernel.dim[0], kernel.dim[1], kernel.dim[2], kernel.dim[3]);
+    size_t taps = (size_t)shape.dim[0] * (size_t)shape.dim[1];
+    if (!nn_tf_charge(reader, node, 4 * taps)) return; /* two tables of them */
     struct nn_node *x = padded ? from->value : input_of(reader, node, 0);
     struct nn_node *w = nn_tf_values(reader, node, 1, shape, false);
     struct nn_node *b = take_bias(reader, node, &tail, shape.dim[3]);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_INVENTED = 1 << 20 };
+enum { MOST_CHARGED = 1 << 21 /* floats: 8 MB */ };
 
 /* ---- errors ------------------------------------------------------------------------------------
  */
@@ -256,14 +256,12 @@ static bool add_fill(struct nn_tf_reader *reader, struct nn_node *node,
     return true;
 }
 
-/* Values that one number of the file stands for are not paid for by the file's size. */
-static bool invent(struct nn_tf_reader *reader, const struct nn_tf_node *node, size_t count)
+bool nn_tf_charge(struct nn_tf_reader *reader, const struct nn_tf_node *node, size_t floats)
 {
-    reader->invented += count;
-    return reader->invented <= MOST_INVENTED ||
+    reader->charged += floats;
+    return reader->charged <= MOST_CHARGED ||
            nn_tf_fail(reader, node, NN_ERROR_UNSUPPORTED,
-                      "the files have more than %d parameters that are one number repeated",
-                      (int)MOST_INVENTED);
+                      "the network takes far more memory than its files have bytes");
 }
 
 /* Whether the tensor has the shape, but for ones before its last axis where the shape has one. */
@@ -298,12 +296,13 @@ struct nn_node *nn_tf_values(struct nn_tf_reader *reader, struct nn_tf_node *nod
     enum nn_kind kind = state ? NN_KIND_STATE : NN_KIND_PARAMETER;
     if (values && values->kind == kind && nn_shape_equal(values->shape, shape)) return values;
     if (values) { /* once more, for another use */
-        if (!invent(reader, node, tensor.count)) return NULL;
+        if (!nn_tf_charge(reader, node, tensor.count)) return NULL;
         snprintf(name, sizeof name, "%.190s/%d", node->name, index);
     }
-    if (tensor.listed < tensor.count && !tensor.content && !invent(reader, node, tensor.count))
+    if (tensor.listed < tensor.count && !tensor.content &&
+        !nn_tf_charge(reader, node, tensor.count))
         return NULL;
-    if (one && !invent(reader, node, (size_t)shape.dim[0])) return NULL;
+    if (one && !nn_tf_charge(reader, node, (size_t)shape.dim[0])) return NULL;
     values = state ? nn_state(reader->graph, name, shape, NN_ZEROS)
                    : nn_parameter(reader->graph, name, shape, NN_ZEROS);
     return values && add_fill(reader, values, &tensor) ? values : NULL;
@@ -320,7 +319,7 @@ struct nn_node *nn_tf_uniform(struct nn_tf_reader *reader, struct nn_tf_node *no
                                   .quantised = true,
                                   .low = value,
                                   .high = value};
-    if (reader->graph->status || !invent(reader, node, (size_t)channels)) return NULL;
+    if (reader->graph->status || !nn_tf_charge(reader, node, (size_t)channels)) return NULL;
     snprintf(name, sizeof name, "%.200s/%s", node->name, what);
     struct nn_node *values = nn_parameter(reader->graph, name, nn_shape1(channels), NN_ONES);
     return values && add_fill(reader, values, &tensor) ? values : NULL;
