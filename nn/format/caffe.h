@@ -64,7 +64,7 @@ struct nn_caffe_net {
     int fill_count, fill_capacity;
     size_t floats; /* of all parameters */
     int lacking;   /* layers that have no weights in the file; the first ones: */
-    char lacking_names[256];
+    char lacking_names[640];
 };
 
 struct nn_caffe_build;

@@ -231,7 +231,8 @@ static bool moves(const struct nn_caffe_value *value, const int *order)
 {
     int from[NN_MAX_RANK], to[NN_MAX_RANK];
     int count = long_axes(from, value, value->axis);
-    return count != long_axes(to, value, order) || memcmp(from, to, (size_t)count * sizeof *to);
+    return count != long_axes(to, value, order) ||
+           memcmp(from, to, (size_t)count * sizeof *to) != 0;
 }
 
 struct nn_caffe_value nn_caffe_ordered(struct nn_caffe_build *layer,
@@ -358,15 +359,17 @@ static bool same_shape(const struct nn_caffe_blob *blob, const struct nn_caffe_w
 /* A layer without weights: told at the end, together with the others. */
 static void note_lacking(struct nn_caffe_build *layer)
 {
+    enum { TOLD = 4 };
     struct nn_caffe_net *net = layer->net;
     size_t used = strlen(net->lacking_names), room = sizeof net->lacking_names - used;
     char quoted[NN_QUOTED];
     if (layer->lacks) return;
     layer->lacks = true;
-    nn_quote(quoted, layer->name);
-    if (strlen(quoted) + 2 < room)
-        snprintf(net->lacking_names + used, room, "%s%s", used ? ", " : "", quoted);
-    net->lacking++;
+    if (net->lacking++ < TOLD)
+        snprintf(net->lacking_names + used, room, "%s%s", used ? ", " : "",
+                 nn_quote(quoted, layer->name));
+    else if (net->lacking == TOLD + 1)
+        snprintf(net->lacking_names + used, room, " ...");
 }
 
 const struct nn_caffe_blob *nn_caffe_blob_of(struct nn_caffe_build *layer,

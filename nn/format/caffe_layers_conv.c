@@ -137,9 +137,11 @@ static void build_pooling(struct nn_caffe_build *layer)
     struct pair stride = read_pair(layer, "stride", "stride", 1, 1);
     struct pair pad = read_pair(layer, "pad", "pad", 0, 0);
     if (layer->net->status) return;
-    if (global && (pad.h || pad.w || stride.h != 1 || stride.w != 1)) {
+    if (global &&
+        (pad.h || pad.w || stride.h != 1 || stride.w != 1 || nn_caffe_has(layer, "kernel_size") ||
+         nn_caffe_has(layer, "kernel_h") || nn_caffe_has(layer, "kernel_w"))) {
         nn_caffe_fail(layer, NN_ERROR_FORMAT, 0,
-                      "global_pooling goes with stride 1 and no padding");
+                      "global_pooling goes with no kernel, no padding and stride 1");
         return;
     }
     bool padded = pad.h || pad.w;

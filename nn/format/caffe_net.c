@@ -388,9 +388,8 @@ static void check_lacking(struct nn_caffe_net *net)
     char quoted[NN_QUOTED];
     if (net->lacking)
         nn_caffe_net_fail(net, NN_ERROR_FORMAT, 0,
-                          "%s has no weights for %d of its layers: %s%s; is it of this network?",
-                          nn_quote(quoted, net->weights_name), net->lacking, net->lacking_names,
-                          net->lacking > 3 ? " ..." : "");
+                          "%s has no weights for %d of its layers: %s; is it of this network?",
+                          nn_quote(quoted, net->weights_name), net->lacking, net->lacking_names);
 }
 
 enum nn_status nn_caffe_net_build(struct nn_caffe_net *net)
