@@ -63,9 +63,9 @@ static void damaged(struct parser *parser, const uint8_t *at, const char *format
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    parser->status =
-        nn_fail(parser->context, NN_ERROR_FORMAT, "%s: damaged MP4 at byte %llu: %s", mp4->name,
-                (unsigned long long)(mp4->movie_offset + (uint64_t)(at - mp4->movie.data)), text);
+    uint64_t offset = mp4->movie_offset + (uint64_t)(at - mp4->movie.data);
+    parser->status = nn_fail(parser->context, NN_ERROR_FORMAT, "%s: damaged MP4 at byte %llu: %s",
+                             mp4->name, (unsigned long long)offset, text);
 }
 
 /* ---- boxes inside of the movie -----------------------------------------------------------------
