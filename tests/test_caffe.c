@@ -88,8 +88,8 @@ static bool check_net(FILE *index, FILE *data)
 {
     char name[64], text[128], weights[128];
     int images, count;
-    struct expected expected[MOST_OUTPUTS];
-    struct nn_node *nodes[MOST_OUTPUTS];
+    struct expected expected[MOST_OUTPUTS] = {{.count = 0}};
+    struct nn_node *nodes[MOST_OUTPUTS] = {NULL};
     struct nn_graph *graph = NULL;
     if (fscanf(index, " net %63s %d %d", name, &images, &count) != 3) return false;
     bool good = count <= MOST_OUTPUTS;

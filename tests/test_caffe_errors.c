@@ -343,8 +343,8 @@ static void check_mutations(const char *name, int rounds)
     char *text = caffe_read(path, &text_size);
     snprintf(path, sizeof path, CAFFE_FILES "/%s.caffemodel", name);
     char *weights = caffe_read(path, &size);
-    if (!CHECK(text && weights, "%s is readable", name)) return;
-    for (int i = 0; i < rounds; i++) {
+    CHECK(text && weights, "%s is readable", name);
+    for (int i = 0; text_size && size && i < rounds; i++) {
         char *bytes = i % 2 ? text : weights;
         size_t count = i % 2 ? text_size : size;
         size_t place = next_random(&state) % count;
