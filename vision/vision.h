@@ -38,17 +38,20 @@ struct vi_decode_options {
     enum vi_color color; /* what comes out */
     uint64_t max_pixels; /* 0: 64 million */
     uint64_t max_bytes;  /* of the file; 0: 256 MB */
+    bool as_stored;      /* not turned as its Exif orientation says */
 };
 /* What a picture's header says, read without decoding. */
 struct vi_header {
     const char *format; /* "jpeg", "png", "ppm" or "pgm" */
-    int width, height;
-    int channels; /* stored: 1 grey or palette, 2 grey+alpha, 3, 4 (CMYK or RGBA) */
-    int bits;     /* per sample */
+    int width, height;  /* upright, as vi_decode turns it */
+    int channels;       /* stored: 1 grey or palette, 2 grey+alpha, 3, 4 (CMYK or RGBA) */
+    int bits;           /* per sample */
 };
 /* Decodes a JPEG, PNG, PGM or PPM from memory: greyscale, palette, 16-bit (high byte kept), alpha
  * (dropped, as cv2.imread does) and CMYK (converted) are read rightly; truncated, giant or unknown
- * files are errors that say what was wrong. `name` is used in messages only. */
+ * files are errors that say what was wrong. Photos that say how the camera was held (Exif
+ * orientation in JPEG or PNG) come out upright, as from cv2.imread. `name` is used in messages
+ * only. */
 enum nn_status vi_decode(struct vi_image *image, struct nn_context *context, const void *bytes,
                          size_t size, const struct vi_decode_options *options, const char *name);
 enum nn_status vi_decode_header(struct vi_header *header, struct nn_context *context,

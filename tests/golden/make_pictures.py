@@ -9,7 +9,7 @@ import zlib
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pictures")
 WIDTH, HEIGHT = 21, 18
@@ -99,14 +99,29 @@ def main():
     at = data.index(b"Adobe") + 11
     save("ycck.jpg", data[:at] + b"\2" + data[at + 1:])
 
+    # The eight ways to hold a camera; every second one in the other order of bytes.
+    def exif(orientation):
+        data = Image.Exif()
+        data.endian = "<>"[orientation % 2]
+        data[0x010f] = "nobody"
+        data[0x0112] = orientation
+        data.get_ifd(0x8769)[0x9003] = "2000:01:01 00:00:00"
+        return data.tobytes()
+
+    for orientation in range(1, 9):
+        jpeg(f"exif{orientation}.jpg", picture, subsampling=0, exif=exif(orientation))
+    tiff = exif(6)[len(b"Exif\0\0"):]
+    save("exif6.png", png(8, 2, [r.tobytes() for r in rgb], chunk(b"eXIf", tiff)))
+
     for name in sorted(os.listdir(FOLDER)):
         if name.endswith(".ppm"):
             continue
         path = os.path.join(FOLDER, name)
         read = cv2.imread(path, cv2.IMREAD_COLOR)
         with open(path + ".ppm", "wb") as out:
-            out.write(b"P6 %d %d 255\n" % (WIDTH, HEIGHT) + read[..., ::-1].tobytes())
-        other = np.asarray(Image.open(path).convert("RGB")).astype(int)
+            out.write(b"P6 %d %d 255\n" % read.shape[1::-1] + read[..., ::-1].tobytes())
+        other = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+        other = np.asarray(other).astype(int)
         print(name, os.path.getsize(path), "Pillow differs by",
               np.abs(other - read[..., ::-1]).max())
 

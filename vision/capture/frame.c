@@ -88,7 +88,12 @@ enum nn_status vi_capture_jpeg(struct vi_capture *capture, uint8_t *bytes, size_
                                const char *name)
 {
     struct nn_context *context = capture->context;
-    struct vi_decode_options options = {.color = VI_RGB, .max_pixels = capture->options.max_pixels};
+    struct vi_decode_options options = {
+        .color = VI_RGB,
+        .max_pixels = capture->options.max_pixels,
+        /* How a video is turned is its container's to say. */
+        .as_stored = capture->kind != &vi_source_pictures,
+    };
     struct nn_text text = {.context = context};
     uint8_t *whole = NULL;
     enum nn_status status = NN_ERROR_MEMORY;

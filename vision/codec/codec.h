@@ -3,7 +3,8 @@
  *
  * A file passes three stations: our own look at its structure (jpeg.c, png.c, pnm.c), which refuses
  * what is damaged, giant or unsupported before anything is allocated; stb_image, behind a cap on
- * its allocations (stb.c); and the conversion to the colours that were asked for (decode.c).
+ * its allocations (stb.c); and the conversion to the colours that were asked for, upright
+ * (decode.c).
  */
 #ifndef VISION_CODEC_H
 #define VISION_CODEC_H
@@ -20,12 +21,13 @@ struct vi_source {
 
 /* What decoding needs to know beyond vi_header. */
 struct vi_layout {
-    struct vi_header header;
-    bool palette;          /* PNG: samples are indices of colours */
-    size_t palette_chunk;  /* PNG: offset of the PLTE chunk, 0 if there is none */
-    size_t palette_colors; /* PNG: its entries */
-    size_t samples;        /* PGM, PPM: offset of the pixels */
-    int largest;           /* PGM, PPM: what a full sample is */
+    struct vi_header header; /* width and height as stored */
+    int orientation;         /* Exif's, 1 to 8; 0: the file does not say */
+    bool palette;            /* PNG: samples are indices of colours */
+    size_t palette_chunk;    /* PNG: offset of the PLTE chunk, 0 if there is none */
+    size_t palette_colors;   /* PNG: its entries */
+    size_t samples;          /* PGM, PPM: offset of the pixels */
+    int largest;             /* PGM, PPM: what a full sample is */
 };
 
 /* Records "<name>: <message>" with the name made fit for a terminal; returns `status`. */
@@ -44,6 +46,10 @@ enum nn_status vi_png_inspect(struct vi_layout *layout, const struct vi_source *
 enum nn_status vi_pnm_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
 /* One of them, or an error that says what the file is instead. */
 enum nn_status vi_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
+
+/* The orientation that Exif data (from "II" or "MM" on) tell: 1 to 8, 1 also where it makes no
+ * sense; 0: they do not tell any. */
+int vi_exif_orientation(const uint8_t *bytes, size_t size);
 
 /* A copy of the PNG whose palette has all 256 entries, the new ones black: indices beyond a short
  * palette then mean black and not whatever the decoder's stack holds. */

@@ -1,5 +1,6 @@
 /* decode.c — from the bytes of a file to the pixels that were asked for. */
 #include "vision/codec/codec.h"
+#include "vision/orient.h"
 
 #include <string.h>
 
@@ -72,6 +73,9 @@ enum nn_status vi_decode(struct vi_image *image, struct nn_context *context, con
     }
     if (!status) status = decode_pixels(image, &source, &layout, options->color);
     nn_free(context, padded);
+    if (status || options->as_stored || layout.orientation == 0) return status;
+    status = vi_upright(image, context, layout.orientation);
+    if (status) vi_image_free(context, image);
     return status;
 }
 

@@ -79,5 +79,9 @@ enum nn_status vi_decode_header(struct vi_header *header, struct nn_context *con
     struct vi_layout layout;
     enum nn_status status = vi_inspect(&layout, &source, false);
     *header = layout.header;
+    if (layout.orientation > 4) {
+        header->width = layout.header.height;
+        header->height = layout.header.width;
+    }
     return status;
 }

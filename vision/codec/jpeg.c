@@ -21,6 +21,7 @@ enum marker {
     EOI = 0xd9,
     SOS = 0xda,
     DQT = 0xdb,
+    APP1 = 0xe1,
     APP14 = 0xee,
     TEM = 0x01
 };
@@ -171,6 +172,11 @@ static enum nn_status segment(struct walk *walk, int marker)
     if (marker == DQT) walk->quantization = true;
     if (marker == DHT) return huffman_tables(walk, body, length);
     if (marker == APP14 && length >= 12 && memcmp(body, "Adobe", 6) == 0) walk->adobe = body[11];
+    /* Exif's segment should be the very first; before the frame header is where it can be found
+     * without reading on. XMP's is an APP1, too. */
+    if (marker == APP1 && !walk->frame && !walk->layout->orientation && length >= 6 &&
+        memcmp(body, "Exif\0\0", 6) == 0)
+        walk->layout->orientation = vi_exif_orientation(body + 6, length - 6);
     if (marker == SOS) return check_scan(walk);
     bool frame = marker >= SOF0 && marker <= SOF15 && marker != DHT && marker != JPG;
     if ((frame && marker != DAC) || marker == 0xf7) return frame_header(walk, marker, body, length);

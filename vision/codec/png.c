@@ -114,10 +114,30 @@ static enum nn_status first_chunk(struct vi_layout *layout, const struct vi_sour
     return image_header(layout, source, bytes + BEFORE);
 }
 
+/* An eXIf chunk may stand before the picture's data or behind it, in a file that need not be whole
+ * here. A damaged one is left out, as libpng does. */
+static int orientation(const struct vi_source *source)
+{
+    const uint8_t *bytes = source->bytes + SIGNATURE;
+    size_t left = source->size - SIGNATURE;
+    int found = 0;
+    while (!found && left >= BEFORE + AFTER && memcmp(bytes + 4, "IEND", 4) != 0) {
+        uint32_t length = vi_be32(bytes);
+        if (left - (BEFORE + AFTER) < length) break;
+        if (memcmp(bytes + 4, "eXIf", 4) == 0 &&
+            crc32(bytes + 4, 4 + (size_t)length) == vi_be32(bytes + BEFORE + length))
+            found = vi_exif_orientation(bytes + BEFORE, length);
+        bytes += BEFORE + AFTER + (size_t)length;
+        left -= BEFORE + AFTER + (size_t)length;
+    }
+    return found;
+}
+
 enum nn_status vi_png_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole)
 {
     layout->header.format = "png";
     enum nn_status status = first_chunk(layout, source);
+    if (!status) layout->orientation = orientation(source);
     if (status || !whole) return status;
     bool data = false, end = false;
     for (size_t at = SIGNATURE + BEFORE + 13 + AFTER; !end;) {
