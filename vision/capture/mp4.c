@@ -6,6 +6,7 @@
  * was held. Other codecs, fragmented files and pipes are handed on to ffmpeg.
  */
 #include "vision/capture/mp4.h"
+#include "vision/orient.h"
 
 #include <string.h>
 
@@ -32,36 +33,11 @@ static enum nn_status open_file(struct vi_capture *capture)
     enum nn_status status = vi_mp4_open(&source->mp4, capture->context, capture->stream);
     if (status) return status;
     const struct vi_mp4 *mp4 = &source->mp4;
-    bool lies = mp4->turns % 2;
+    bool lies = mp4->orientation >= 5;
     capture->info.width = lies ? mp4->height : mp4->width;
     capture->info.height = lies ? mp4->width : mp4->height;
     capture->info.frames = mp4->sizes.count;
     if (mp4->duration > 0) capture->info.rate = mp4->sizes.count / mp4->duration;
-    return NN_OK;
-}
-
-/* capture->image, quarters to the right: pixel (x, y) goes to (height - 1 - y, x). */
-static enum nn_status turn(struct vi_capture *capture, int quarters)
-{
-    struct vi_image *from = &capture->image, to;
-    int width = from->width, height = from->height;
-    bool lies = quarters % 2;
-    enum nn_status status = vi_image_new(&to, capture->context, lies ? height : width,
-                                         lies ? width : height, from->channels);
-    if (status) return status;
-    /* Where (0, 0) goes, and how far apart neighbours in x and in y are there. */
-    ptrdiff_t pixel = to.channels, row = to.stride;
-    ptrdiff_t right = quarters == 1 ? row : quarters == 2 ? -pixel : -row;
-    ptrdiff_t down = quarters == 1 ? -pixel : quarters == 2 ? -row : pixel;
-    uint8_t *corner = to.pixels + (quarters <= 2 ? (to.width - 1) * pixel : 0) +
-                      (quarters >= 2 ? (to.height - 1) * row : 0);
-    for (int y = 0; y < height; y++) {
-        const uint8_t *p = from->pixels + y * from->stride;
-        uint8_t *q = corner + y * down;
-        for (int x = 0; x < width; x++, p += pixel, q += right) memcpy(q, p, (size_t)pixel);
-    }
-    vi_image_free(capture->context, from);
-    *from = to;
     return NN_OK;
 }
 
@@ -106,7 +82,7 @@ static enum vi_found read_frame(struct vi_capture *capture, bool wanted)
     capture->status = load_frame(capture, &sample);
     if (capture->status) return VI_FOUND_ERROR;
     enum nn_status status = vi_capture_jpeg(capture, source->frame.data, source->frame.size, NULL);
-    if (!status && source->mp4.turns) status = turn(capture, source->mp4.turns);
+    if (!status) status = vi_upright(&capture->image, capture->context, source->mp4.orientation);
     return vi_capture_found(capture, status);
 }
 

@@ -20,7 +20,7 @@ struct vi_mp4 {
     uint64_t movie_offset; /* of that body in the file */
 
     int width, height; /* as stored; 0: not said */
-    int turns;         /* quarters to the right that make the picture upright */
+    int orientation;   /* as Exif has it, 1 to 8: what makes the picture upright */
     uint32_t timescale;
     struct vi_mp4_rows sizes, chunks, runs, times; /* stsz or stz2, stco or co64, stsc, stts */
     uint32_t uniform;                              /* size of all samples; 0: in the table */

@@ -348,44 +348,47 @@ static void read_times(struct parser *parser, struct span samples)
 /* ---- track -------------------------------------------------------------------------------------
  */
 
-/* Matrices have rows (a b u) (c d v) (x y w), numbers of 16 bits behind the point, and map (p q) to
- * (a p + c q + x, b p + d q + y): the four turns are (1 0 0 1), (0 1 -1 0), (-1 0 0 -1) and
- * (0 -1 1 0). Scales are left aside; all zero, as some write, is no turn. -1: a mirror or a slant.
- */
-static int quarter_turns(const uint8_t *matrix)
+/* tkhd or mvhd: the matrix of the track, or of the movie. Its rows are (a b u) (c d v) (x y w),
+ * numbers of 16 bits behind the point, and it maps (p q) to (a p + c q + x, b p + d q + y). Only
+ * the signs of a b c d are taken: scales are left aside. All zero, as some write, is no turn. */
+static void header_signs(struct parser *parser, struct span parent, uint32_t type, int abcd[4])
 {
-    int sign[4];
-    static const size_t offset[4] = {0, 4, 12, 16}; /* a b c d */
-    static const int turns[4][4] = {{1, 0, 0, 1}, {0, 1, -1, 0}, {-1, 0, 0, -1}, {0, -1, 1, 0}};
-    for (int i = 0; i < 4; i++) {
-        uint32_t value = vi_be32(matrix + offset[i]);
-        sign[i] = value == 0 ? 0 : value >> 31 ? -1 : 1;
-    }
-    if (!sign[0] && !sign[1] && !sign[2] && !sign[3]) return 0;
-    for (int i = 0; i < 4; i++)
-        if (memcmp(sign, turns[i], sizeof sign) == 0) return i;
-    return -1;
-}
-
-/* tkhd or mvhd: of the track, or of the movie. */
-static int header_turns(struct parser *parser, struct span parent, uint32_t type)
-{
+    static const size_t offset[4] = {0, 4, 12, 16};
     struct span body;
-    bool track = type == BOX('t', 'k', 'h', 'd');
-    size_t before = track ? 24 + 16 : 20 + 16; /* version 0: times, ids, volume ... */
-    if (!need_box(parser, parent, type, 4, &body)) return 0;
+    bool any = false;
+    size_t before =
+        type == BOX('t', 'k', 'h', 'd') ? 24 + 16 : 20 + 16; /* times, ids, volume ... */
+    if (!need_box(parser, parent, type, 4, &body)) return;
     if (body.at[0] > 1) damaged(parser, body.at, "header of version %d", body.at[0]);
     if (body.at[0] == 1) before += 12; /* three times of 64 bits */
     if (body.size < before + 36) {
         damaged(parser, body.at, "header of %zu bytes, expected %zu", body.size, before + 36);
-        return 0;
+        return;
     }
-    int turns = quarter_turns(body.at + before);
-    if (turns >= 0) return turns;
-    parser->status =
-        nn_fail(parser->context, NN_ERROR_UNSUPPORTED,
-                "%s is Motion-JPEG to be shown mirrored or slanted", parser->mp4->name);
-    return 0;
+    for (int i = 0; i < 4; i++) {
+        uint32_t value = vi_be32(body.at + before + offset[i]);
+        abcd[i] = value == 0 ? 0 : value >> 31 ? -1 : 1;
+        any = any || value;
+    }
+    if (!any) abcd[0] = abcd[3] = 1;
+}
+
+/* The track's matrix, and then the movie's. */
+static void read_orientation(struct parser *parser, struct span track, struct span movie)
+{
+    static const int orientations[8][4] = {{1, 0, 0, 1},   {-1, 0, 0, 1}, {-1, 0, 0, -1},
+                                           {1, 0, 0, -1},  {0, 1, 1, 0},  {0, 1, -1, 0},
+                                           {0, -1, -1, 0}, {0, -1, 1, 0}};
+    int t[4] = {0}, m[4] = {0};
+    header_signs(parser, track, BOX('t', 'k', 'h', 'd'), t);
+    header_signs(parser, movie, BOX('m', 'v', 'h', 'd'), m);
+    const int both[4] = {t[0] * m[0] + t[1] * m[2], t[0] * m[1] + t[1] * m[3],
+                         t[2] * m[0] + t[3] * m[2], t[2] * m[1] + t[3] * m[3]};
+    for (int i = 0; i < 8; i++)
+        if (memcmp(both, orientations[i], sizeof both) == 0) parser->mp4->orientation = i + 1;
+    if (!parser->status && !parser->mp4->orientation)
+        parser->status = nn_fail(parser->context, NN_ERROR_UNSUPPORTED,
+                                 "%s is Motion-JPEG to be shown at a slant", parser->mp4->name);
 }
 
 static bool is_video(struct parser *parser, struct span media)
@@ -428,9 +431,8 @@ static void read_movie(struct parser *parser)
         if (!is_video(parser, media)) continue;
         read_media(parser, media);
         if (parser->status) return;
-        mp4->turns = header_turns(parser, track, BOX('t', 'k', 'h', 'd')) +
-                     header_turns(parser, movie, BOX('m', 'v', 'h', 'd'));
-        mp4->turns %= 4;
+        read_orientation(parser, track, movie);
+        if (parser->status) return;
         if (mp4->sizes.count == 0 && find_box(parser, movie, BOX('m', 'v', 'e', 'x'), &media))
             parser->status = nn_fail(parser->context, NN_ERROR_UNSUPPORTED,
                                      "%s is Motion-JPEG in fragmented MP4", mp4->name);
