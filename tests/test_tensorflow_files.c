@@ -176,6 +176,11 @@ static void test_networks(void)
          DATA NODE("x", "ConcatV2", IN("data") IN("data") IN("three")),
          "x",
          {4, {0, 4, 5, 4}}},
+        {"values joined along the last axis",
+         DATA NODE("x", "ConcatV2", IN("data") IN("data") IN("data") IN("axis"))
+             NODE("axis", "Const", ATTR("value", "tensor { dtype: DT_INT32 int_val: -1 }")),
+         "x",
+         {4, {0, 4, 5, 6}}},
         {"a small SSD", SSD(DETECTION(CODE)), "out", {4, {0, 1, 5, 7}}},
         {"library and versions",
          DATA "library { }\nversions { producer: 26 }",

@@ -190,7 +190,7 @@ static bool take_padding(struct nn_tf_reader *reader, struct nn_tf_node *node,
 
 static void build_conv2d(struct nn_tf_reader *reader, struct nn_tf_node *node)
 {
-    struct nn_conv2d_options options;
+    struct nn_conv2d_options options = {0};
     struct nn_tf_tensor kernel;
     struct nn_tf_node *from = node->input[0].node, *tail = node;
     bool padded = from && from->block[0];
@@ -384,7 +384,7 @@ static void build_reshape(struct nn_tf_reader *reader, struct nn_tf_node *node)
     }
     struct nn_shape shape = {.rank = rank, .dim = {x->shape.dim[0]}};
     for (int i = 1; i < rank; i++)
-        shape.dim[i] = dims[i] == 0 && i < x->shape.rank ? x->shape.dim[i] : dims[i];
+        shape.dim[i] = i < x->shape.rank && dims[i] == 0 ? x->shape.dim[i] : dims[i];
     node->value = nn_name(nn_reshape(x, shape), node->name);
 }
 
@@ -394,15 +394,16 @@ static void build_concat(struct nn_tf_reader *reader, struct nn_tf_node *node)
 {
     struct nn_node *values[NN_TF_MOST_INPUTS];
     struct nn_tf_tensor tensor;
-    int count = node->inputs - 1, axis, boxes = 0;
+    int count = node->inputs - 1, axis = 0, rank = 0, boxes = 0;
     if (!nn_tf_constant(&tensor, reader, node, count)) return;
     for (int i = 0; i < count; i++) {
         values[i] = input_of(reader, node, i);
         if (!values[i]) return;
         boxes += node->input[i].node->boxes;
+        rank = values[i]->shape.rank;
     }
     bool good = nn_tf_tensor_ints(&axis, 1, &tensor) == 1;
-    if (good && axis < 0) axis += values[0]->shape.rank;
+    if (good && axis < 0) axis += rank;
     if (!good || (boxes && (boxes < count || axis < 1 || axis > 2))) {
         nn_tf_fail(reader, node, NN_ERROR_UNSUPPORTED,
                    "expected an axis; prior boxes are joined with each other along 1 or 2");

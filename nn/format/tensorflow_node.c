@@ -215,6 +215,7 @@ bool nn_tf_constant(struct nn_tf_tensor *tensor, struct nn_tf_reader *reader,
     char name[NN_QUOTED], quoted[NN_QUOTED], file[NN_QUOTED];
     bool found = false;
     const char *wrong = NULL;
+    *tensor = (struct nn_tf_tensor){.rank = 0};
     if (reader->graph->status) return false;
     snprintf(name, sizeof name, "%.*s", (int)(input->size < 200 ? input->size : 200), input->name);
     nn_quote(quoted, name);
