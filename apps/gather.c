@@ -1,10 +1,10 @@
 /* gather.c — `liveness gather`: faces out of videos and pictures, as a folder of a data set. */
 #include "apps/gather.h"
 #include "apps/commands.h"
+#include "apps/detector.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <strings.h>
 
 #define AT(field) offsetof(struct gather_settings, field)
 
@@ -13,8 +13,7 @@ static const struct cli_option OPTIONS[] = {
      "where the faces are; may be given several times, and arguments mean the same"},
     {"-o --output", CLI_TEXT, AT(output), "DIR", NULL, 0, 0, CLI_REQUIRED,
      "folder for the crops, for instance faces/real"},
-    {"-d --detector", CLI_TEXT, AT(detector), "DIR", NULL, 0, 0, 0,
-     "face detector; without it $LIVENESS_DETECTOR or weights/detector"},
+    {"-d --detector", CLI_TEXT, AT(detector), "DIR", NULL, 0, 0, 0, DETECTOR_HELP},
     {"-c --confidence", CLI_REAL, AT(confidence), "C", "0.5", 0, 1, CLI_BELOW_HIGH,
      "keep faces the detector is surer of than this"},
     {"-s --skip", CLI_INT, AT(skip), "N", NULL, 1, 1000000, 0,
@@ -44,22 +43,6 @@ static const struct cli_option OPTIONS[] = {
 /* ---- start --------------------------------------------------------------------------------------
  */
 
-static enum nn_status open_detector(struct gather *gather)
-{
-    static const char *const usual = "weights/detector";
-    struct nn_context *context = gather->app->context;
-    const char *path = gather->settings.detector;
-    struct stat info;
-    if (!path) path = getenv("LIVENESS_DETECTOR");
-    if ((!path || !*path) && stat(usual, &info) == 0) path = usual;
-    if (!path || !*path)
-        return nn_fail(context, NN_ERROR_ARGUMENT,
-                       "no face detector: name one with -d DIR or in $LIVENESS_DETECTOR, or let "
-                       "weights/fetch.sh put OpenCV's into %s",
-                       usual);
-    return vi_detector_open(&gather->detector, context, path);
-}
-
 /* A context for one thread: errors are its own, and so is the count of its memory. */
 static enum nn_status open_context(struct gather *gather, struct nn_context **context)
 {
@@ -75,7 +58,7 @@ static enum nn_status open_all(struct gather *gather)
     struct app *app = gather->app;
     gather_queue_open(&gather->frames, GATHER_FRAMES);
     gather_queue_open(&gather->crops, GATHER_CROPS);
-    enum nn_status status = open_detector(gather);
+    enum nn_status status = app_open_detector(&gather->detector, app, gather->settings.detector);
     if (!status) status = app_make_folder(app, gather->settings.output);
     if (!status) status = gather_sheet_open(gather);
     if (!status) status = gather_find_inputs(gather);
@@ -189,24 +172,30 @@ static enum nn_status gather_all(struct gather *gather, bool *stuck)
     app_progress_clear(&gather->progress);
     gather->seconds = app_seconds() - gather->start;
     status = collect(gather, status);
-    enum nn_status failed = status;
-    if (!failed) status = gather_sheet_write(gather);
+    if (!status) status = gather_sheet_write(gather);
     /* What was done is told also when it ended badly, but then the error stays the last word. */
     char error[1024];
     snprintf(error, sizeof error, "%s", nn_error(gather->app->context));
-    enum nn_status told = gather_report(gather);
+    enum nn_status told = gather_report(gather, !status && !*app_stop_flag());
     if (status) return nn_fail(gather->app->context, status, "%s", error);
     return told ? told : judge(gather);
+}
+
+static bool ends_in(const char *text, const char *ending)
+{
+    size_t size = strlen(text), length = strlen(ending);
+    return size > length && strcasecmp(text + size - length, ending) == 0;
 }
 
 static int check_usage(const struct app *app, const struct gather_settings *settings)
 {
     char quoted[NN_QUOTED];
-    if (settings->sheet && settings->no_sheet)
+    const char *sheet = settings->sheet;
+    if (sheet && settings->no_sheet)
         return app_usage(app, "--sheet and --no-sheet contradict each other");
-    if (settings->sheet && !vi_is_picture_name(settings->sheet))
+    if (sheet && !ends_in(sheet, ".png") && !ends_in(sheet, ".jpg") && !ends_in(sheet, ".jpeg"))
         return app_usage(app, "--sheet: expected a name that ends in .png or .jpg, got %s",
-                         nn_quote(quoted, settings->sheet));
+                         nn_quote(quoted, sheet));
     return APP_OK;
 }
 

@@ -215,6 +215,6 @@ void *gather_write(void *writer);
 void gather_leave_folder(struct gather *gather);
 /* gather_report.c */
 void gather_show(struct gather *gather, const struct gather_frame *frame);
-enum nn_status gather_report(struct gather *gather);
+enum nn_status gather_report(struct gather *gather, bool good); /* did all go well? */
 
 #endif

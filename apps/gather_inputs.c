@@ -1,17 +1,10 @@
 /* gather_inputs.c — from arguments to rows: each video is one, and so are pictures of one folder.
  */
+#include "apps/detector.h"
 #include "apps/gather.h"
 
 #include <string.h>
 #include <sys/stat.h>
-
-static bool is_wanted(const char *path)
-{
-    struct stat info;
-    if (vi_is_picture_name(path)) return true;
-    /* A pipe that happens to lie in a folder was hardly meant, and would never end. */
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && vi_is_video(path);
-}
 
 static bool is_folder(const char *path)
 {
@@ -108,7 +101,7 @@ enum nn_status gather_find_inputs(struct gather *gather)
     const struct cli_parsed *parsed = &gather->app->parsed;
     enum nn_status status = NN_OK;
     int first = 0;
-    gather->files.wanted = is_wanted;
+    gather->files.wanted = app_shows_something;
     for (int i = 0; i < parsed->argument_count && !status; i++)
         status = add_argument(gather, parsed->arguments[i], &first);
     return status;

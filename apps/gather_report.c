@@ -49,10 +49,15 @@ static void end_row(struct gather *gather, const struct gather_input *input)
     const char *label = app_plain(quoted, input->label);
     if (gather->remarks > MOST_REMARKS)
         app_complain(app, "%s: ... and %d more", label, gather->remarks - MOST_REMARKS);
-    if (*input->error) app_complain(app, "%s", input->error);
-    if (!*input->error && !input->looked && input->frames > input->broken)
-        app_complain(app, "%s: none of its %lld frames was looked at; -s 1 looks at all of them",
-                     label, (long long)input->frames);
+    if (*input->error) {
+        app_complain(app, "%s", input->error);
+        return;
+    }
+    if (!input->frames)
+        app_complain(app, "%s: there are no frames in it", label);
+    else if (!input->looked && input->frames > input->broken)
+        app_complain(app, "%s: -s is more than its %lld frame%s; -s 1 looks at every one", label,
+                     (long long)input->frames, input->frames == 1 ? "" : "s");
     if (!gather->progress.live && gather->input_count > 1)
         app_say(app, "%s: %lld frames, %lld looked at, %d faces", label, (long long)input->frames,
                 (long long)input->looked, input->chosen);
@@ -155,7 +160,7 @@ static void print_json(struct nn_text *text, const struct gather *gather,
                    *app_stop_flag() ? "true" : "false");
 }
 
-enum nn_status gather_report(struct gather *gather)
+enum nn_status gather_report(struct gather *gather, bool good)
 {
     struct app *app = gather->app;
     struct gather_input total = {.root = 0};
@@ -168,7 +173,7 @@ enum nn_status gather_report(struct gather *gather)
         print_table(&text, gather, &total);
     enum nn_status status = app_print(app, &text);
     if (status) return status;
-    if (total.looked && !total.fate[GATHER_WRITTEN] && !total.fate[GATHER_THERE])
+    if (good && total.looked && !total.fate[GATHER_WRITTEN] && !total.fate[GATHER_THERE])
         app_complain(app, "no face was kept: is -c %g too much, or --min-size?",
                      gather->settings.confidence);
     if (gather->sheet.count)

@@ -2,6 +2,7 @@
 #include "apps/gather.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* ".jpe" is an ending that viewers know and readers of data sets pass over: by default the sheet
  * stands beside the class folder, where any picture would be taken for one of no class. */
@@ -54,7 +55,7 @@ static void thin_out(struct gather_sheet *sheet)
 
 void gather_sheet_add(struct gather_sheet *sheet, const struct gather_crop *crop, const char *name)
 {
-    enum { CELL = GATHER_SHEET_CELL };
+    enum { CELL = GATHER_SHEET_CELL, CAPTION = 14 };
     static const struct vi_rgb frame = {70, 110, 160};
     char quoted[NN_QUOTED];
     if (!sheet->pixels || sheet->seen++ % sheet->every) return;
@@ -75,7 +76,11 @@ void gather_sheet_add(struct gather_sheet *sheet, const struct gather_crop *crop
     char(*captions)[GATHER_CAPTION] = sheet->captions[sheet->count];
     snprintf(captions[0], GATHER_CAPTION, "%.2f  %dx%d", (double)crop->confidence, from->width,
              from->height);
-    snprintf(captions[1], GATHER_CAPTION, "%.*s", GATHER_CAPTION - 1, app_plain(quoted, name));
+    /* The end of a name says which frame it is. */
+    const char *shown = app_plain(quoted, name);
+    size_t length = strcspn(shown, "."), cut = length > CAPTION ? length - CAPTION : 0;
+    snprintf(captions[1], GATHER_CAPTION, "%s%.*s", cut ? ".." : "", (int)(length - cut),
+             shown + cut);
     item->line1 = captions[0];
     item->line2 = captions[1];
     item->frame = frame;
@@ -93,7 +98,7 @@ enum nn_status gather_sheet_write(struct gather *gather)
     if (!sheet->count) return NN_OK;
     snprintf(title, sizeof title, "%d of %lld faces in %s", sheet->count, (long long)sheet->seen,
              app_plain(quoted, gather->settings.output));
-    bool png = length > 4 && strcmp(sheet->path + length - 4, ".png") == 0;
+    bool png = length > 4 && strcasecmp(sheet->path + length - 4, ".png") == 0;
     enum nn_status status = vi_plot_sheet(&page, context, title, sheet->items, sheet->count,
                                           sheet->count > 10 ? 10 : sheet->count, GATHER_SHEET_CELL);
     if (!status) status = vi_encode(&bytes, &size, &page, context, png ? "png" : "jpeg", 0);
