@@ -50,7 +50,7 @@ static inline const char *test_shared(void)
 {
     static const char *const places[] = {"../shared", "../../shared"};
     const char *set = getenv("LIVENESS_SHARED");
-    if (set) return set;
+    if (set) return *set ? set : NULL;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         char path[64];
         snprintf(path, sizeof path, "%s/data/README.md", places[i]);
