@@ -229,6 +229,24 @@ static void test_full(void)
     nn_free(context, log);
 }
 
+static void pause_for(int milliseconds)
+{
+    struct timespec pause = {0, milliseconds * 1000000L};
+    nanosleep(&pause, NULL);
+}
+
+/* Waits for a reader, but not for one that never comes. */
+static FILE *open_pipe(const char *path)
+{
+    int file = -1;
+    for (int i = 0; file < 0 && i < 3000; i++) {
+        file = open(path, O_WRONLY | O_NONBLOCK);
+        if (file < 0) pause_for(10);
+    }
+    if (file < 0 || fcntl(file, F_SETFL, O_WRONLY)) abort();
+    return fdopen(file, "wb");
+}
+
 /* A pipe that gives a few frames and then nothing, or frames without end. */
 static void stop_with(int number, bool endless)
 {
@@ -240,11 +258,10 @@ static void stop_with(int number, bool endless)
     snprintf(options, sizeof options, "-i %s -o %s -s 1", in_folder("pipe"), in_folder("stopped"));
     if (mkfifo(in_folder("pipe"), 0600)) abort();
     pid_t child = start(options, in_folder("log"), 0);
-    FILE *pipe = clip_open(in_folder("pipe"));
+    FILE *pipe = open_pipe(in_folder("pipe"));
     signal(SIGPIPE, SIG_IGN);
     fprintf(pipe, "YUV4MPEG2 W%d H%d F10:1 Cmono\n", CLIP_W, CLIP_H);
     for (int i = 0; i < 100000; i++) {
-        struct timespec pause = {0, 2000000};
         if (!endless && i == 20) break;
         clip_draw(gray, &clip, i);
         fprintf(pipe, "FRAME\n");
@@ -253,13 +270,10 @@ static void stop_with(int number, bool endless)
         bool enough = endless && !killed && count_files(in_folder("stopped"), NULL) >= 5;
         if (enough) kill(child, number);
         killed = killed || enough;
-        nanosleep(&pause, NULL);
+        pause_for(2);
     }
     if (!endless) {
-        for (int i = 0; i < 500 && count_files(in_folder("stopped"), NULL) < 5; i++) {
-            struct timespec pause = {0, 10000000};
-            nanosleep(&pause, NULL);
-        }
+        for (int i = 0; i < 500 && count_files(in_folder("stopped"), NULL) < 5; i++) pause_for(10);
         kill(child, number);
     }
     int code = finish(child);
