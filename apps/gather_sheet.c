@@ -55,7 +55,7 @@ static void thin_out(struct gather_sheet *sheet)
 
 void gather_sheet_add(struct gather_sheet *sheet, const struct gather_crop *crop, const char *name)
 {
-    enum { CELL = GATHER_SHEET_CELL, CAPTION = 14 };
+    enum { CELL = GATHER_SHEET_CELL, CAPTION = 12 };
     static const struct vi_rgb frame = {70, 110, 160};
     char quoted[NN_QUOTED];
     if (!sheet->pixels || sheet->seen++ % sheet->every) return;

@@ -331,9 +331,66 @@ static void test_usage(void)
     CHECK(app_run(NULL, "gather --help")->code == 0, "gather --help");
 }
 
+/* ---- material for tests/test_walk.sh ----------------------------------------------------------
+ */
+
+/* Drawn pictures below `from` as a clip, each in the middle of a dark frame twice its size. */
+static void pack_clip(const char *to, const char *from)
+{
+    struct app app = {.context = context};
+    struct app_files files = {0};
+    FILE *file = clip_open(to);
+    if (app_find_files(&files, &app, from)) abort();
+    for (size_t i = 0; i < files.count; i++) {
+        struct vi_image picture, frame;
+        void *bytes;
+        size_t size;
+        if (vi_read(&picture, context, files.paths[i],
+                    &(struct vi_decode_options){.color = VI_RGB}) ||
+            vi_image_new(&frame, context, 2 * picture.width, 2 * picture.height, 3))
+            abort();
+        struct vi_image middle = vi_image_crop(&frame, picture.width / 2, picture.height / 2,
+                                               picture.width, picture.height);
+        vi_image_copy(&middle, &picture);
+        if (vi_encode(&bytes, &size, &frame, context, "jpeg", 95)) abort();
+        fwrite(bytes, 1, size, file);
+        nn_free(context, bytes);
+        vi_image_free(context, &frame);
+        vi_image_free(context, &picture);
+    }
+    if (fclose(file)) abort();
+    app_free_files(&files, &app);
+}
+
+/* DIR/drawn/{real,fake} become DIR/real.mjpeg and DIR/fake.mjpeg, and DIR/detector.safetensors
+ * finds the middle half of any picture. */
+static int make_walk(const char *path)
+{
+    /* One prior, the whole picture, and a location that halves it. */
+    const struct tiny middle = {.width = 1,
+                                .height = 1,
+                                .channels = 3,
+                                .classes = 2,
+                                .most = 1,
+                                .bias = 40,
+                                .move = {0, 0, -0.693147f, -0.693147f}};
+    static const char *const classes[] = {"real", "fake"};
+    char to[400], from[400];
+    if (nn_open(&context, NULL)) return 1;
+    snprintf(to, sizeof to, "%s/detector.safetensors", path);
+    if (!tiny_write(&middle, to)) return 1;
+    for (int i = 0; i < 2; i++) {
+        snprintf(to, sizeof to, "%s/%s.mjpeg", path, classes[i]);
+        snprintf(from, sizeof from, "%s/drawn/%s", path, classes[i]);
+        pack_clip(to, from);
+    }
+    nn_close(&context);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    (void)argc, (void)argv;
+    if (argc == 3 && strcmp(argv[1], "walk") == 0) return make_walk(argv[2]);
     tiny_start();
     if (!CHECK(tiny_write(&TINY, in_folder("tiny.safetensors")), "a detector")) return test_done();
     test_usage();
