@@ -183,6 +183,7 @@ struct gather {
     pthread_t reader;
     bool reader_started;
     enum nn_status reader_status; /* what ends the run; that a file is bad does not */
+    bool unwanted;                /* nobody takes its frames any more */
 
     struct gather_writer writers[GATHER_WRITERS];
     int writer_count;

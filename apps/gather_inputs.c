@@ -17,7 +17,7 @@ static enum nn_status add_input(struct gather *gather, char *label, size_t file,
 {
     struct nn_context *context = gather->app->context;
     if (!label) return NN_ERROR_MEMORY;
-    if (gather->input_count == gather->input_room) {
+    if (!gather->inputs || gather->input_count == gather->input_room) {
         int room = gather->input_room ? 2 * gather->input_room : 8;
         struct gather_input *grown =
             nn_realloc(context, gather->inputs, (size_t)room, sizeof *grown);

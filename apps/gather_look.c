@@ -41,19 +41,25 @@ struct gather_rect gather_cut(const struct vi_face *face, const struct gather_se
 /* ---- near copies -------------------------------------------------------------------------------
  */
 
+/* The from-pixels [*first, *first + answer) that to-pixel i covers: one at least. */
+static int covered(int *first, int i, int to, int from)
+{
+    *first = (int)((int64_t)i * from / to);
+    int count = (int)((int64_t)(i + 1) * from / to) - *first;
+    return count > 1 ? count : 1;
+}
+
 void gather_shrink(const struct vi_image *to, const struct vi_image *from)
 {
     for (int y = 0; y < to->height; y++) {
-        int top = (int)((int64_t)y * from->height / to->height);
-        int bottom = (int)((int64_t)(y + 1) * from->height / to->height);
+        int top, left, rows = covered(&top, y, to->height, from->height);
         uint8_t *pixel = to->pixels + y * to->stride;
         for (int x = 0; x < to->width; x++, pixel += 3) {
-            int left = (int)((int64_t)x * from->width / to->width);
-            int right = (int)((int64_t)(x + 1) * from->width / to->width);
-            uint64_t sum[3] = {0, 0, 0}, count = 0;
-            for (int j = top; j < bottom + (bottom == top); j++) {
+            int columns = covered(&left, x, to->width, from->width);
+            uint64_t sum[3] = {0, 0, 0}, count = (uint64_t)rows * (uint64_t)columns;
+            for (int j = top; j < top + rows; j++) {
                 const uint8_t *at = from->pixels + j * from->stride + (ptrdiff_t)left * 3;
-                for (int i = left; i < right + (right == left); i++, at += 3, count++)
+                for (int i = 0; i < columns; i++, at += 3)
                     for (int k = 0; k < 3; k++) sum[k] += at[k];
             }
             for (int k = 0; k < 3; k++) pixel[k] = (uint8_t)((sum[k] + count / 2) / count);

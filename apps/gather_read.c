@@ -31,6 +31,7 @@ enum nn_status gather_fit(struct gather_pixels *pixels, struct nn_context *conte
 static int room(struct gather *gather, enum gather_kind kind, struct gather_input *input)
 {
     int slot = gather_queue_room(&gather->frames);
+    gather->unwanted = slot < 0;
     if (slot < 0) return slot;
     gather->frame[slot].kind = kind;
     gather->frame[slot].input = input;
@@ -47,7 +48,7 @@ static void remark(struct gather *gather, struct gather_input *input, const char
 
 static bool is_over(const struct gather *gather, struct gather_input *input)
 {
-    return gather->reader_status || *app_stop_flag() ||
+    return gather->reader_status || gather->unwanted || *app_stop_flag() ||
            __atomic_load_n(&input->enough, __ATOMIC_RELAXED);
 }
 
@@ -172,7 +173,7 @@ void *gather_read(void *argument)
 {
     struct gather *gather = argument;
     for (int i = 0; i < gather->input_count; i++) {
-        if (gather->reader_status || *app_stop_flag()) break;
+        if (gather->reader_status || gather->unwanted || *app_stop_flag()) break;
         read_input(gather, &gather->inputs[i]);
     }
     gather_queue_close(&gather->frames);

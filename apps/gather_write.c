@@ -45,7 +45,7 @@ static void make_stem(char stem[STEM + 1], const char *path)
     }
     for (size_t i = 0; i < size; i++) stem[i] = (unsigned char)name[i] < ' ' ? '_' : name[i];
     stem[size] = '\0';
-    if (!size) strcpy(stem, "face");
+    if (!size) memcpy(stem, "face", sizeof "face");
 }
 
 static void make_name(char name[GATHER_NAME], const struct gather_crop *crop, int run,
@@ -120,7 +120,10 @@ static int give_name(const char *temporary, const char *path)
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0) return errno;
     close(file);
-    return rename(temporary, path) == 0 ? 0 : errno;
+    if (rename(temporary, path) == 0) return 0;
+    int error = errno;
+    unlink(path);
+    return error;
 }
 
 /* Writes a whole new file under a name that nobody reads, then gives it its own. 0 or errno. */

@@ -247,34 +247,44 @@ static FILE *open_pipe(const char *path)
     return fdopen(file, "wb");
 }
 
-/* A pipe that gives a few frames and then nothing, or frames without end. */
+static FILE *open_clip_pipe(void)
+{
+    FILE *pipe = open_pipe(in_folder("pipe"));
+    signal(SIGPIPE, SIG_IGN);
+    fprintf(pipe, "YUV4MPEG2 W%d H%d F10:1 Cmono\n", CLIP_W, CLIP_H);
+    return pipe;
+}
+
+/* False: nobody reads any more. */
+static bool feed(FILE *pipe, int frame)
+{
+    uint8_t gray[CLIP_W * CLIP_H];
+    clip_draw(gray, &(struct clip){.cells = INNER, .step = 1}, frame);
+    fprintf(pipe, "FRAME\n");
+    fwrite(gray, sizeof gray, 1, pipe);
+    pause_for(2);
+    return fflush(pipe) == 0;
+}
+
+/* A pipe that gives some frames and then nothing, or frames without end. The signal comes once: a
+ * second one would end the run at once. */
 static void stop_with(int number, bool endless)
 {
     char options[600];
-    uint8_t gray[CLIP_W * CLIP_H];
-    const struct clip clip = {.cells = INNER, .step = 1};
-    bool killed = false; /* a second signal would end it at once */
+    bool killed = false;
     app_run_remove(in_folder("stopped"));
     snprintf(options, sizeof options, "-i %s -o %s -s 1", in_folder("pipe"), in_folder("stopped"));
     if (mkfifo(in_folder("pipe"), 0600)) abort();
     pid_t child = start(options, in_folder("log"), 0);
-    FILE *pipe = open_pipe(in_folder("pipe"));
-    signal(SIGPIPE, SIG_IGN);
-    fprintf(pipe, "YUV4MPEG2 W%d H%d F10:1 Cmono\n", CLIP_W, CLIP_H);
-    for (int i = 0; i < 100000; i++) {
-        if (!endless && i == 20) break;
-        clip_draw(gray, &clip, i);
-        fprintf(pipe, "FRAME\n");
-        fwrite(gray, sizeof gray, 1, pipe);
-        if (fflush(pipe)) break; /* it has gone */
-        bool enough = endless && !killed && count_files(in_folder("stopped"), NULL) >= 5;
-        if (enough) kill(child, number);
-        killed = killed || enough;
-        pause_for(2);
-    }
-    if (!endless) {
-        for (int i = 0; i < 500 && count_files(in_folder("stopped"), NULL) < 5; i++) pause_for(10);
+    FILE *pipe = open_clip_pipe();
+    for (int i = 0; i < 5000 && (endless || !killed); i++) {
+        if (!endless && i >= 20)
+            pause_for(2);
+        else if (!feed(pipe, i))
+            break;
+        if (killed || i < 20 || count_files(in_folder("stopped"), NULL) < 5) continue;
         kill(child, number);
+        killed = true;
     }
     int code = finish(child);
     fclose(pipe);
@@ -289,6 +299,23 @@ static void stop_with(int number, bool endless)
     CHECK(count_files(in_folder("stopped"), NULL) >= 5 && hidden_files(in_folder("stopped")) == 0,
           "and %d whole files", count_files(in_folder("stopped"), NULL));
     nn_free(context, log);
+}
+
+/* No file may be larger than 40 bytes: the first crop fails, and the stream is left alone. */
+static void test_give_up(void)
+{
+    char options[600];
+    int frames = 0;
+    snprintf(options, sizeof options, "-i %s -o %s -s 1 --no-sheet", in_folder("pipe"),
+             in_folder("given_up"));
+    if (mkfifo(in_folder("pipe"), 0600)) abort();
+    pid_t child = start(options, "/dev/null", 40);
+    FILE *pipe = open_clip_pipe();
+    while (frames < 5000 && feed(pipe, frames)) frames++;
+    int code = finish(child);
+    fclose(pipe);
+    unlink(in_folder("pipe"));
+    CHECK(code == 1 && frames < 5000, "who cannot write does not read on: %d frames", frames);
 }
 
 /* ---- memory
@@ -383,6 +410,7 @@ int main(void)
     test_many_faces();
     test_together();
     test_full();
+    test_give_up();
     stop_with(SIGTERM, true);
     stop_with(SIGINT, true);
     stop_with(SIGTERM, false);
