@@ -155,7 +155,8 @@ struct gather_sheet {
 };
 struct gather;
 enum nn_status gather_sheet_open(struct gather *gather);
-void gather_sheet_add(struct gather_sheet *sheet, const struct gather_crop *crop, const char *name);
+/* `path`: below -o */
+void gather_sheet_add(struct gather_sheet *sheet, const struct gather_crop *crop, const char *path);
 enum nn_status gather_sheet_write(struct gather *gather);
 
 /* ---- the run ----------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ static void draw_bar(struct gather *gather, const struct gather_frame *frame)
     char bar[64] = "", left[24] = "", quoted[NN_QUOTED], total[32] = "";
     struct app_progress *progress = &gather->progress;
     double now = app_seconds(), rate = (double)frame->done / (now - progress->start + 1e-9);
-    if (!progress->live || now - progress->drawn < 0.1) return;
+    if (!progress->live || now - progress->drawn < 0.1 || now - progress->start < 0.1) return;
     progress->drawn = now;
     if (frame->total > 0) {
         size_t done = (size_t)(frame->done < frame->total ? frame->done : frame->total);

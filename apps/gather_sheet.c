@@ -53,37 +53,46 @@ static void thin_out(struct gather_sheet *sheet)
     sheet->every *= 2;
 }
 
-void gather_sheet_add(struct gather_sheet *sheet, const struct gather_crop *crop, const char *name)
+static void write_captions(struct gather_sheet *sheet, const struct gather_crop *crop,
+                           const char *path)
 {
-    enum { CELL = GATHER_SHEET_CELL, CAPTION = 12 };
+    enum { CAPTION = 12 };
+    char quoted[NN_QUOTED], (*captions)[GATHER_CAPTION] = sheet->captions[sheet->count];
+    const struct vi_image *image = &crop->pixels.image;
+    snprintf(captions[0], GATHER_CAPTION, "%.2f  %dx%d", (double)crop->confidence, image->width,
+             image->height);
+    /* The end of a name says which frame it is. */
+    const char *shown = app_plain(quoted, path), *dot = strrchr(shown, '.');
+    size_t length = dot ? (size_t)(dot - shown) : strlen(shown);
+    size_t cut = length > CAPTION ? length - CAPTION : 0;
+    snprintf(captions[1], GATHER_CAPTION, "%s%.*s", cut ? ".." : "", (int)(length - cut),
+             shown + cut);
+    sheet->items[sheet->count].line1 = captions[0];
+    sheet->items[sheet->count].line2 = captions[1];
+}
+
+void gather_sheet_add(struct gather_sheet *sheet, const struct gather_crop *crop, const char *path)
+{
+    enum { CELL = GATHER_SHEET_CELL };
     static const struct vi_rgb frame = {70, 110, 160};
-    char quoted[NN_QUOTED];
+    const struct vi_image *from = &crop->pixels.image;
+    int longest = from->width > from->height ? from->width : from->height;
+    int limit = longest > CELL ? CELL : longest;
+    int width = (int)((int64_t)from->width * limit / longest);
+    int height = (int)((int64_t)from->height * limit / longest);
     if (!sheet->pixels || sheet->seen++ % sheet->every) return;
     if (sheet->count == GATHER_SHEET_MOST) {
         thin_out(sheet);
         if ((sheet->seen - 1) % sheet->every) return;
     }
-    const struct vi_image *from = &crop->pixels.image;
-    int longest = from->width > from->height ? from->width : from->height;
-    int width = longest > CELL ? (int)((int64_t)from->width * CELL / longest) : from->width;
-    int height = longest > CELL ? (int)((int64_t)from->height * CELL / longest) : from->height;
     if (width < 1) width = 1;
     if (height < 1) height = 1;
     struct vi_sheet_item *item = &sheet->items[sheet->count];
     uint8_t *pixels = sheet->pixels + (size_t)sheet->count * CELL * CELL * 3;
     item->image = (struct vi_image){pixels, width, height, 3, (ptrdiff_t)width * 3};
-    gather_shrink(&item->image, from);
-    char(*captions)[GATHER_CAPTION] = sheet->captions[sheet->count];
-    snprintf(captions[0], GATHER_CAPTION, "%.2f  %dx%d", (double)crop->confidence, from->width,
-             from->height);
-    /* The end of a name says which frame it is. */
-    const char *shown = app_plain(quoted, name);
-    size_t length = strcspn(shown, "."), cut = length > CAPTION ? length - CAPTION : 0;
-    snprintf(captions[1], GATHER_CAPTION, "%s%.*s", cut ? ".." : "", (int)(length - cut),
-             shown + cut);
-    item->line1 = captions[0];
-    item->line2 = captions[1];
     item->frame = frame;
+    gather_shrink(&item->image, from);
+    write_captions(sheet, crop, path);
     sheet->count++;
 }
 

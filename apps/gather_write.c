@@ -214,7 +214,10 @@ static enum nn_status put_file(struct gather *gather, const struct gather_crop *
         status = try_name(&found, gather, name, bytes, size);
         if (status || found == ANOTHER) continue;
         input->fate[found == NOTHING ? GATHER_WRITTEN : GATHER_THERE]++;
-        gather_sheet_add(&gather->sheet, crop, name);
+        const char *below = gather->folder + strlen(gather->settings.output);
+        char path[2 * GATHER_NAME];
+        snprintf(path, sizeof path, "%s%s%s", *below ? below + 1 : "", *below ? "/" : "", name);
+        gather_sheet_add(&gather->sheet, crop, path);
         return NN_OK;
     }
     if (status) return status;
