@@ -208,6 +208,8 @@ static enum nn_status put_file(struct gather *gather, const struct gather_crop *
     char name[GATHER_NAME], quoted[NN_QUOTED];
     const char *ending = gather->settings.format ? "jpg" : "png";
     enum nn_status status = enter_folder(gather, crop);
+    if (input->named != crop->path) input->run = 0;
+    input->named = crop->path;
     for (; !status && input->run < MOST_RUNS; input->run++) {
         enum found found = ANOTHER;
         make_name(name, crop, input->run, ending);

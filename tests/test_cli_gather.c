@@ -261,7 +261,8 @@ static void test_pictures(void)
     CHECK(figure(run, false, "files") == 3, "a row for fake, one for real");
     run = gather("%s/ -o %s --no-keep-folders --json", in_folder("set"), in_folder("flat"));
     CHECK(figures(run, "written", 6) && count_files(in_folder("flat"), NULL) == 6 &&
-              exists(in_folder("flat/1-2.png")) && exists(in_folder("flat/1-3.png")),
+              exists(in_folder("flat/1-2.png")) && exists(in_folder("flat/1-3.png")) &&
+              exists(in_folder("flat/10.png")),
           "--no-keep-folders: together, under names of their own");
     run = gather("-i %s -o %s -s 2 --json", in_folder("set/real"), in_folder("half"));
     CHECK(figures(run, "frames", 3) && figures(run, "looked_at", 1) &&
