@@ -86,10 +86,11 @@ struct gather_input {
     bool pictures;       /* they are so by their names */
     /* Written by the thread that does the work; read when the row is over. */
     int64_t frames, broken, looked, fate[GATHER_FATES];
-    int run;         /* what names have behind the video's: "clip-2" */
-    int chosen;      /* faces handed to the writers */
-    int enough;      /* atomic: --max is reached */
-    char error[512]; /* why it could not be read (to its end); "": it could */
+    const char *named; /* the file whose faces are being named, */
+    int run;           /* and what stands behind its name: "clip-2" */
+    int chosen;        /* faces handed to the writers */
+    int enough;        /* atomic: --max is reached */
+    char error[512];   /* why it could not be read (to its end); "": it could */
 };
 
 /* Pixels that are allocated anew only when they have to grow. */
