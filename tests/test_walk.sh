@@ -30,7 +30,7 @@ sed -n '/^<!-- walk/,/^```$/p' datasets/README.md | sed -n 's/^liveness //p' > "
 check $? "the walk has six commands"
 for part in '' 2; do
     mkdir "$folder/made$part"
-    liveness synth "$folder/made$part/drawn" --count 160 --size 64 --seed "7$part" --quiet &&
+    liveness synth "$folder/made$part/drawn" --count 120 --size 48 --seed "7$part" --quiet &&
         ${RUNNER-} "$BUILD/tests/test_cli_gather" walk "$folder/made$part"
     check $? "drawn faces as clips"
     for class in real fake; do mv "$folder/made$part/$class.mjpeg" "$folder/$class$part.mp4"; done
@@ -38,9 +38,9 @@ done
 LIVENESS_DETECTOR=$folder/made/detector.safetensors
 export LIVENESS_DETECTOR
 cd "$folder" || exit 1
-# Drawn pictures all differ: every one is looked at, and a dozen epochs at a high rate do.
+# Drawn pictures all differ: every one is looked at, and a few epochs at a high rate do.
 while read -r line; do
-    line=$(echo "$line" | sed -e 's/-s 4/-s 1/' -e 's/-e 30/-e 12 -r 1e-3 --no-augment/')
+    line=$(echo "$line" | sed -e 's/-s 4/-s 1/' -e 's/-e 30/-e 5 -r 1e-3 --no-augment/')
     # shellcheck disable=SC2086
     liveness $line --quiet --json > "$folder/out" 2>> "$folder/err" < /dev/null
     status=$?
@@ -48,8 +48,8 @@ while read -r line; do
     check $status "runs: liveness $line"
     case $line in
     gather*)
-        [ "$(share "$folder/out" written)" = 80 ]
-        check $? "it writes 80 faces"
+        [ "$(share "$folder/out" written)" = 60 ]
+        check $? "it writes 60 faces"
         ;;
     esac
 done < "$folder/commands"
@@ -58,7 +58,7 @@ check $? "nothing beside the faces is taken for one"
 [ -s faces.png ] && [ -s report/report.txt ] && [ -s faces/real-sheet.jpe ]
 check $? "there are a plot, a report, and a sheet"
 auc=$(share "$folder/out" auc)
-at_least "$auc" 0.8
+at_least "$auc" 0.7
 check $? "and the network tells drawn faces from their recaptures: AUC $auc"
 cd "$top" || exit 1
 
