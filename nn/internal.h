@@ -216,6 +216,23 @@ static inline struct nn_epilogue nn_epilogue_from(const struct nn_epilogue *epil
 typedef void nn_range_task(const struct nn_step *step, size_t from, size_t to);
 void nn_step_ranges(struct nn_step *step, size_t count, size_t grain, nn_range_task *task);
 
+/* ---- winograd.c: 3x3 convolutions of stride 1 at inference ------------------------------------
+ */
+
+/* x [N,height,width,channels], w [3,3,channels,filters], y [N,out_height,out_width,filters]; the
+ * first window begins `before` pixels outside. */
+struct nn_winograd {
+    int height, width, channels, filters;
+    int out_height, out_width, before_h, before_w;
+};
+/* Is it worth while? (All 3x3 convolutions of stride 1 can be done.) */
+bool nn_winograd_suits(const struct nn_winograd *w);
+size_t nn_winograd_weights(const struct nn_winograd *w); /* floats that prepare fills */
+size_t nn_winograd_workspace(const struct nn_winograd *w, int threads); /* bytes */
+/* From x[1] to prepared; from x[0] and prepared, with the step's epilogue, to y. */
+void nn_winograd_prepare(struct nn_step *step, const struct nn_winograd *w);
+void nn_winograd_forward(struct nn_step *step, const struct nn_winograd *w);
+
 /* ---- windows: what convolution and pooling share (window.c) -------------------------------- */
 
 /* One axis: `out` windows of `kernel` taps, `stride` apart, taps `dilation` apart, the first one

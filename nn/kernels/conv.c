@@ -49,6 +49,15 @@ static void conv_row(float *y, const float *x, const float *w, const struct nn_c
     }
 }
 
+static void conv_finish(float *y, const struct nn_conv_row *row, const struct nn_epilogue *epilogue)
+{
+    for (int p = 0; p < row->pixels; p++) {
+        const float *residual = epilogue->residual;
+        if (residual) residual += p * row->y_stride;
+        apply_epilogue(y + p * row->y_stride, residual, row->filters, epilogue);
+    }
+}
+
 /* dw[t,j,k] = sum over pixels of dy[p,k] * (the derivative of y[p,k] by w[t,j,k]): the x that this
  * weight was multiplied by. */
 static void conv_gradient(float *dw, const float *x, const float *dy,
@@ -78,6 +87,7 @@ static void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff
 void nn_conv_scalar(struct nn_kernels *table)
 {
     table->conv_row = conv_row;
+    table->conv_finish = conv_finish;
     table->conv_gradient = conv_gradient;
     table->transpose = transpose;
 }

@@ -195,6 +195,11 @@ static void conv_row(float *y, const float *x, const float *w, const struct nn_c
     if (rest.width) sweep_row(y, x, w, row, epilogue, rest, filter);
 }
 
+static void conv_finish(float *y, const struct nn_conv_row *row, const struct nn_epilogue *epilogue)
+{
+    finish(y, row, epilogue, epilogue->residual, 0, row->filters, row->pixels);
+}
+
 /* ---- gradient of the weights
  * --------------------------------------------------------------------- */
 
@@ -321,6 +326,7 @@ static void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff
 void NN_LEVEL_NAME(nn_conv)(struct nn_kernels *table)
 {
     table->conv_row = conv_row;
+    table->conv_finish = conv_finish;
     table->conv_gradient = conv_gradient;
     table->transpose = transpose;
 }

@@ -12,7 +12,7 @@
 
 typedef void fill_function(struct nn_kernels *table);
 
-enum { FAMILIES = 7 };
+enum { FAMILIES = 8 };
 
 static bool always(void)
 {
@@ -38,7 +38,7 @@ static bool has_avx512(void)
 #name, test,                                                                               \
         {                                                                                          \
             nn_conv_##name, nn_elementwise_##name, nn_channel_##name, nn_window_##name,            \
-                nn_dropout_##name, nn_optimizer_##name, nn_peak_##name                             \
+                nn_dropout_##name, nn_optimizer_##name, nn_peak_##name, nn_winograd_##name         \
         }                                                                                          \
     }
 

@@ -71,10 +71,18 @@ struct nn_dropout_draw {
      * summed in the order of (t, j) with one accumulator per element. */                          \
     X(conv_row, (float *y, const float *x, const float *w, const struct nn_conv_row *row,          \
                  const struct nn_epilogue *epilogue))                                              \
+    /* The epilogue alone: y[p,k] = epilogue(y[p,k]) for the row's pixels and filters. */          \
+    X(conv_finish, (float *y, const struct nn_conv_row *row, const struct nn_epilogue *epilogue))  \
     /* dw[(t*length+j)*w_stride + k] += sum_rows sum_p x[r*x_row + p*step + tap[t] + j]            \
      *                                  * dy[r*dy_row + p*y_stride + k] */                         \
     X(conv_gradient,                                                                               \
       (float *dw, const float *x, const float *dy, const struct nn_conv_gradient *gradient))       \
+    /* v[(6i+j)*v_stride + c] = (B' d B)[i,j], d[i,j] = x[i*x_row + j*x_pixel + c]; 6x6 */         \
+    X(winograd_input, (float *v, ptrdiff_t v_stride, const float *x, ptrdiff_t x_row,              \
+                       ptrdiff_t x_pixel, int channels))                                           \
+    /* y[i*y_row + j*y_pixel + k] = (A' m A)[i,j], m[i,j] = m[(6i+j)*m_stride + k]; 4x4 of 6x6 */  \
+    X(winograd_output, (float *y, ptrdiff_t y_row, ptrdiff_t y_pixel, const float *m,              \
+                        ptrdiff_t m_stride, int filters))                                          \
     /* to[c*to_stride + r] = from[r*from_stride + c] for rows x columns */                         \
     X(transpose, (float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,        \
                   int rows, int columns))                                                          \
@@ -137,6 +145,7 @@ void nn_window_scalar(struct nn_kernels *table);
 void nn_dropout_scalar(struct nn_kernels *table);
 void nn_optimizer_scalar(struct nn_kernels *table);
 void nn_peak_scalar(struct nn_kernels *table);
+void nn_winograd_scalar(struct nn_kernels *table);
 
 #define NN_LEVEL_DECLARE(level)                                                                    \
     void nn_conv_##level(struct nn_kernels *table);                                                \
@@ -145,7 +154,8 @@ void nn_peak_scalar(struct nn_kernels *table);
     void nn_window_##level(struct nn_kernels *table);                                              \
     void nn_dropout_##level(struct nn_kernels *table);                                             \
     void nn_optimizer_##level(struct nn_kernels *table);                                           \
-    void nn_peak_##level(struct nn_kernels *table);
+    void nn_peak_##level(struct nn_kernels *table);                                                \
+    void nn_winograd_##level(struct nn_kernels *table);
 NN_LEVEL_DECLARE(sse)
 NN_LEVEL_DECLARE(avx2)
 NN_LEVEL_DECLARE(avx512)

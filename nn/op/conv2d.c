@@ -234,9 +234,24 @@ static size_t panel_floats(const struct nn_node *node)
     return nn_shape_count(node->input[W]->shape) / (size_t)nn_channels(node) * PANEL;
 }
 
+/* What winograd.c needs to know; false: it does not do this convolution, or not well. */
+static bool by_winograd(struct nn_winograd *w, const struct nn_node *node)
+{
+    const struct attributes *a = node->attributes;
+    const struct geometry *g = a->geometry;
+    const struct pass *pass = &g->forward;
+    *w = (struct nn_winograd){pass->height,      pass->width,      pass->from_channels,
+                              pass->to_channels, pass->out_height, pass->out_width,
+                              pass->before_h,    pass->before_w};
+    return g->kernel_h == 3 && g->kernel_w == 3 && g->groups == 1 && a->stride_h == 1 &&
+           a->stride_w == 1 && a->dilation_h == 1 && a->dilation_w == 1 && nn_winograd_suits(w);
+}
+
 static size_t prepared(const struct nn_node *node)
 {
+    struct nn_winograd winograd;
     size_t filters = (size_t)nn_channels(node);
+    if (by_winograd(&winograd, node)) return nn_winograd_weights(&winograd);
     if (filters <= PANEL || geometry_of(node)->groups > 1) return 0;
     return (filters + PANEL - 1) / PANEL * panel_floats(node);
 }
@@ -255,11 +270,22 @@ static void prepare_panel(void *argument, int index, int thread)
 
 static void prepare(struct nn_step *step)
 {
-    nn_parallel(step->context, (nn_channels(step->node) + PANEL - 1) / PANEL, prepare_panel, step);
+    struct nn_winograd winograd;
+    int panels = (nn_channels(step->node) + PANEL - 1) / PANEL;
+    if (by_winograd(&winograd, step->node))
+        nn_winograd_prepare(step, &winograd);
+    else
+        nn_parallel(step->context, panels, prepare_panel, step);
 }
 
 static void forward(struct nn_step *step)
 {
+    struct nn_winograd winograd;
+    step->epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
+    if (step->prepared && by_winograd(&winograd, step->node)) {
+        nn_winograd_forward(step, &winograd);
+        return;
+    }
     const struct geometry *g = geometry_of(step->node);
     struct job job = {.step = step,
                       .pass = &g->forward,
@@ -272,7 +298,6 @@ static void forward(struct nn_step *step)
                       .panel = g->forward.to_group,
                       .chunk = 1,
                       .epilogue = step->epilogue};
-    job.epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
     if (step->prepared) {
         job.weights = step->prepared;
         job.w_stride = job.panel = PANEL;
@@ -318,7 +343,10 @@ static struct parts parts_of(const struct nn_node *node, int images, int threads
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
 {
     if (training) return parts_of(node, batch, threads).total * sizeof(float);
-    return (size_t)threads * scratch_floats(&geometry_of(node)->forward) * sizeof(float);
+    struct nn_winograd winograd;
+    size_t plain = (size_t)threads * scratch_floats(&geometry_of(node)->forward) * sizeof(float);
+    size_t fast = by_winograd(&winograd, node) ? nn_winograd_workspace(&winograd, threads) : 0;
+    return plain > fast ? plain : fast;
 }
 
 /* w [R,S,C/G,K] -> [G][R][S][K/G][C/G], with r and s counted from the other end. */
