@@ -29,7 +29,8 @@ static const struct cli_option OPTIONS[] = {
      "every face of a frame, not only the best one"},
     {"--different", CLI_REAL, AT(different), "D", "0", 0, 255, 0,
      "leave out faces that differ from the 8 kept before by less than D grey levels (of 255) on "
-     "average, seen as 16 x 16 pixels: 2 drops still frames, 8 also slow movement; 0: keep all"},
+     "average, seen as 16 x 16 pixels: 2 drops repeated pictures, 8 about every second frame of a "
+     "hand-held clip; 0: keep all"},
     {"--format", CLI_CHOICE, AT(format), "png|jpg", "png", 0, 0, 0, "of the crops"},
     {"--quality", CLI_INT, AT(quality), "Q", "95", 1, 100, 0, "of a jpg"},
     {"--keep-folders", CLI_FLAG, AT(keep_folders), NULL, "yes", 0, 0, CLI_NEGATABLE,
