@@ -220,7 +220,8 @@ enum nn_status ds_check_classes(const struct ds_pictures *pictures, const char *
         nn_quote(name, pictures->class_names[c]);
         if (!first)
             return nn_fail(pictures->context, NN_ERROR_FORMAT,
-                           "class %s of %s is empty: no .png, .jpg or .jpeg file in that folder",
+                           "class %s of %s is empty: no picture (.png, .jpg, .jpeg, .ppm, .pgm) in "
+                           "that folder",
                            name, quoted);
         return nn_fail(pictures->context, NN_ERROR_FORMAT,
                        "class %s of %s: nothing in it could be read (%zu tried); the first, %s: %s",

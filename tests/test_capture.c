@@ -378,9 +378,10 @@ static void test_pipes(void)
     char path[200];
     snprintf(path, sizeof path, "%s", path_of("fifo"));
     if (CHECK(mkfifo(path, 0600) == 0 && vi_is_video(path), "a named pipe counts as a video")) {
-        /* Opened for both, so that neither open() waits for the other. */
+        /* Opened for both, so that neither open() waits for the other, nor for a feeder that has
+         * come to its end already. */
         feeder = (struct feeder){.end = open(path, O_RDWR), .data = file.data, .size = file.size};
-        end = open(path, O_RDONLY | O_NONBLOCK);
+        end = open(path, O_RDWR);
         pthread_create(&feeder.thread, NULL, feeder_run, &feeder);
         seen = (struct seen){0};
         if (!vi_capture_open(&capture, context, path, NULL)) {

@@ -91,7 +91,7 @@ refused "pictures that are none" "3 of 3 files could not be read" \
 refused "a picture as model" "m.st\|real" predict -m "$picture" "$picture"
 refused "a folder as model" "set" predict -m "$folder/set" "$picture"
 refused "no model" "none.st" predict -m "$folder/none.st" "$picture"
-refused "a folder without pictures" "no .png" predict -m "$folder/m.st" "$folder/odd/dir.png"
+refused "a folder without pictures" "no picture" predict -m "$folder/m.st" "$folder/odd/dir.png"
 mkfifo "$folder/fifo.png"
 refused "a fifo" "fifo" predict -m "$folder/m.st" "$folder/fifo.png"
 mkdir -p "$folder/single/only"
