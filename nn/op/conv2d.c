@@ -21,6 +21,7 @@
 enum { X, W, B };
 enum { MOST_TAPS = 1 << 14, MOST_CHUNKS = 16 };
 enum { PANEL = 32 };               /* filters whose weights lie together once prepared */
+enum { LEAST_PACKED = 80 * 1024 }; /* floats of weights; fewer stay in the cache as they are */
 enum { CHUNK_FLOATS = 64 * 1024 }; /* of weights, for one task: 256 kB */
 
 struct attributes {
@@ -252,7 +253,8 @@ static size_t prepared(const struct nn_node *node)
     struct nn_winograd winograd;
     size_t filters = (size_t)nn_channels(node);
     if (by_winograd(&winograd, node)) return nn_winograd_weights(&winograd);
-    if (filters <= PANEL || geometry_of(node)->groups > 1) return 0;
+    size_t floats = nn_shape_count(node->input[W]->shape);
+    if (filters <= PANEL || floats < LEAST_PACKED || geometry_of(node)->groups > 1) return 0;
     return (filters + PANEL - 1) / PANEL * panel_floats(node);
 }
 
@@ -295,14 +297,15 @@ static void forward(struct nn_step *step)
                       .scratch = step->workspace,
                       .group_stride = g->forward.to_group,
                       .w_stride = g->forward.to_channels,
-                      .panel = g->forward.to_group,
-                      .chunk = 1,
+                      .panel = PANEL,
+                      .panel_stride = PANEL,
                       .epilogue = step->epilogue};
+    size_t floats = panel_floats(step->node);
+    job.chunk = floats < CHUNK_FLOATS ? CHUNK_FLOATS / (int)floats : 1;
     if (step->prepared) {
         job.weights = step->prepared;
-        job.w_stride = job.panel = PANEL;
-        job.panel_stride = (ptrdiff_t)panel_floats(step->node);
-        job.chunk = job.panel_stride < CHUNK_FLOATS ? (int)(CHUNK_FLOATS / job.panel_stride) : 1;
+        job.w_stride = PANEL;
+        job.panel_stride = (ptrdiff_t)floats;
     }
     run_job(&job);
 }
