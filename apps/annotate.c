@@ -75,14 +75,6 @@ static char *folder_of(struct nn_context *context, const char *path)
     return folder;
 }
 
-/* Is it the name of a picture that vi_write writes? */
-static bool is_written(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot && (strcasecmp(dot, ".png") == 0 || strcasecmp(dot, ".jpg") == 0 ||
-                   strcasecmp(dot, ".jpeg") == 0);
-}
-
 static bool same_file(const char *a, const char *b)
 {
     struct stat x, y;
@@ -119,7 +111,7 @@ enum nn_status annotate_open(struct annotate_output *output, struct app *app, co
     if (!path) return NN_OK;
     bool there = stat(path, &info) == 0;
     output->is_file = vi_is_picture_name(path) && !(there && S_ISDIR(info.st_mode));
-    if (output->is_file && !is_written(path))
+    if (output->is_file && !vi_can_write(path))
         return nn_fail(app->context, NN_ERROR_ARGUMENT,
                        "-o: expected a folder, or a name that ends in .png or .jpg, got %s",
                        nn_quote(quoted, path));
@@ -194,7 +186,7 @@ static bool take(struct annotate_output *output, const char *name)
 static const char *ending_for(const char *name, const char *dot, int64_t frame)
 {
     if (frame >= 0 || !vi_is_picture_name(name)) return ".jpg";
-    return is_written(name) ? dot : ".png";
+    return vi_can_write(name) ? dot : ".png";
 }
 
 /* "photo.png", "clip_000123.jpg"; a name that is taken becomes "photo_2.png" and so on. */

@@ -315,7 +315,7 @@ static int run(struct app *app, int argc, char **argv)
     struct job job = {.app = app, .settings = &settings};
     char quoted[NN_QUOTED];
     if (!app_start(app, &settings, argc, argv)) return app->exit_code;
-    if (settings.sheet && !vi_is_picture_name(settings.sheet))
+    if (settings.sheet && !vi_can_write(settings.sheet))
         return app_usage(app, "--sheet: expected a name that ends in .png or .jpg, got %s",
                          nn_quote(quoted, settings.sheet));
     if (!app_open(app, threads_for(app))) return app->exit_code;

@@ -90,7 +90,7 @@ static int check_usage(const struct app *app, const struct train_settings *setti
             if (outputs[i] && outputs[k] && strcmp(outputs[i], outputs[k]) == 0)
                 return app_usage(app, "%s and %s: expected two files, got %s twice", names[k],
                                  names[i], nn_quote(quoted, outputs[i]));
-    if (settings->plot && !vi_is_picture_name(settings->plot))
+    if (settings->plot && !vi_can_write(settings->plot))
         return app_usage(app, "--plot: expected a name that ends in .png or .jpg, got %s",
                          nn_quote(quoted, settings->plot));
     if (settings->val_data && (cli_given(&app->parsed, app->command, "--val-fraction") ||

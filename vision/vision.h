@@ -66,6 +66,8 @@ enum nn_status vi_write(const struct vi_image *image, struct nn_context *context
 /* The same into memory: *bytes is the caller's to nn_free. `format` "png" or "jpeg". */
 enum nn_status vi_encode(void **bytes, size_t *size, const struct vi_image *image,
                          struct nn_context *context, const char *format, int quality);
+/* Does vi_write know the name's ending? */
+bool vi_can_write(const char *path);
 /* Does the name end as those of pictures that vi_read takes: .png, .jpg, .jpeg, .ppm, .pgm, .pnm
  * (any case)? */
 bool vi_is_picture_name(const char *path);

@@ -15,6 +15,11 @@ static const char *format_of(const char *path)
     return NULL;
 }
 
+bool vi_can_write(const char *path)
+{
+    return format_of(path) != NULL;
+}
+
 bool vi_is_picture_name(const char *path)
 {
     const char *dot = strrchr(path, '.');
