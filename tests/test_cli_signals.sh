@@ -5,7 +5,7 @@ program="${BUILD:-build}/liveness"
 folder=$(mktemp -d "${TMPDIR:-/tmp}/liveness-XXXXXX") || exit 1
 trap 'rm -rf "$folder"' EXIT
 # Long enough to be interrupted on a fast machine; who comes too late on a faster one skips.
-epochs=400 over=0
+epochs=1500 over=0
 [ -z "${RUNNER-}" ] || epochs=60
 count=0 failed=0
 check() { # check CONDITION-STATUS NAME
