@@ -403,9 +403,12 @@ enum nn_status nn_caffe_net_build(struct nn_caffe_net *net)
     nn_caffe_use(state, "phase level stage");
     if (check_size(net, root, kind)) return net->status;
     add_net_input(net, root);
-    struct nn_caffe_build *last = nn_alloc(net->context, 2, sizeof *last), *layer = last + 1;
-    if (!last) nn_caffe_net_fail(net, NN_ERROR_MEMORY, 0, "%s", nn_error(net->context));
-    if (!last) return net->status;
+    struct nn_caffe_build *last = nn_alloc(net->context, 2, sizeof *last);
+    if (!last) {
+        nn_caffe_net_fail(net, NN_ERROR_MEMORY, 0, "%s", nn_error(net->context));
+        return net->status;
+    }
+    struct nn_caffe_build *layer = last + 1;
     last->net = net; /* also where no layer makes anything */
     while (!net->status && (field = nn_prototext_find(root, kind, field))) {
         if (!is_included(net, state, field)) {

@@ -191,7 +191,7 @@ static bool knows(const char *path, const uint8_t *head, size_t size)
     (void)path;
     if (!head) return true;
     bool pnm = size >= 3 && head[0] == 'P' && (head[1] == '5' || head[1] == '6');
-    return (pnm && memchr(" \t\n\r#", head[2], 5)) ||
+    return (pnm && head[2] && strchr(" \t\n\r#", head[2])) ||
            (size >= 3 && memcmp(head, "\377\330\377", 3) == 0) ||
            (size >= 8 && memcmp(head, "\211PNG\r\n\032\n", 8) == 0);
 }

@@ -54,12 +54,13 @@ static char *join(struct nn_context *context, const char *folder, const char *na
 static void note_name(struct found *found, const char *name)
 {
     char(*held)[NAME] = found->name;
-    if (strlen(name) >= NAME) return;
+    size_t bytes = strlen(name) + 1;
+    if (bytes > NAME) return;
     if (found->count == 0 || strcmp(name, held[0]) < 0) {
         memcpy(held[1], held[0], NAME);
-        strcpy(held[0], name);
+        memcpy(held[0], name, bytes);
     } else if (found->count == 1 || strcmp(name, held[1]) < 0) {
-        strcpy(held[1], name);
+        memcpy(held[1], name, bytes);
     }
     found->count++;
 }
