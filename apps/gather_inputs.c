@@ -55,7 +55,7 @@ static enum nn_status add_file(struct gather *gather, size_t file, size_t root, 
 {
     struct nn_context *context = gather->app->context;
     const char *path = gather->files.paths[file];
-    bool picture = vi_is_picture_name(path);
+    bool picture = vi_is_picture_name(path) && !vi_is_video(path); /* the bytes decide */
     struct gather_input *last =
         gather->input_count > first ? &gather->inputs[gather->input_count - 1] : NULL;
     if (picture && last && same_group(gather, last, path, root)) {

@@ -89,6 +89,10 @@ static void test_frames(void)
     run = gather("-i %s -o %s -s 1 --max 7 --json", in_folder("clip.y4m"), in_folder("seven"));
     CHECK(figures(run, "written", 7) && exists(in_folder("seven/clip_000006.png")),
           "--max 7: the first seven");
+    clip_write(in_folder("clip.jpg"), &clip);
+    run = gather("-i %s -o %s --json", in_folder("clip.jpg"), in_folder("named"));
+    CHECK(figures(run, "frames", 40) && exists(in_folder("named/clip_000015.png")),
+          "a video by the name of a picture is a video: %s", told(run));
 }
 
 static void test_cuts(void)
