@@ -166,31 +166,10 @@ static enum nn_status walk(struct app_files *files, struct app *app, const char 
     return status;
 }
 
-/* "2.png" before "10.png": runs of digits compare by value. */
-static int compare_natural(const void *p, const void *q)
+static int by_name(const void *p, const void *q)
 {
     const char *a = *(char *const *)p, *b = *(char *const *)q;
-    const char *whole_a = a, *whole_b = b;
-    while (*a && *b) {
-        size_t n = strspn(a, "0123456789"), m = strspn(b, "0123456789");
-        if (n && m) {
-            size_t zeros_a = strspn(a, "0"), zeros_b = strspn(b, "0");
-            if (zeros_a == n) zeros_a--;
-            if (zeros_b == m) zeros_b--;
-            size_t digits_a = n - zeros_a, digits_b = m - zeros_b;
-            if (digits_a != digits_b) return digits_a < digits_b ? -1 : 1;
-            int order = memcmp(a + zeros_a, b + zeros_b, digits_a);
-            if (order) return order;
-            a += n;
-            b += m;
-        } else {
-            if (*a != *b) return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
-            a++;
-            b++;
-        }
-    }
-    if (*a || *b) return *a ? 1 : -1;
-    return strcmp(whole_a, whole_b);
+    return vi_compare_names(a, strlen(a), b, strlen(b));
 }
 
 enum nn_status app_find_files(struct app_files *files, struct app *app, const char *path)
@@ -207,7 +186,7 @@ enum nn_status app_find_files(struct app_files *files, struct app *app, const ch
                        "no picture (.png, .jpg, .jpeg, .ppm, .pgm)%s below %s",
                        files->wanted ? " and no video" : "", nn_quote(quoted, path));
     }
-    if (found) qsort(files->paths + before, found, sizeof *files->paths, compare_natural);
+    if (found) qsort(files->paths + before, found, sizeof *files->paths, by_name);
     return status;
 }
 

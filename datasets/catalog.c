@@ -39,47 +39,10 @@ char **ds_strings_build(const struct ds_strings *strings, struct nn_context *con
 
 /* ---- order --------------------------------------------------------------------------------- */
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* Compares the numbers that begin at a and b by value, of any length, and steps over them. */
-static int compare_numbers(const char **a, const char *a_end, const char **b, const char *b_end)
-{
-    while (*a < a_end && **a == '0') ++*a;
-    while (*b < b_end && **b == '0') ++*b;
-    const char *from_a = *a, *from_b = *b;
-    while (*a < a_end && is_digit(**a)) ++*a;
-    while (*b < b_end && is_digit(**b)) ++*b;
-    ptrdiff_t digits_a = *a - from_a, digits_b = *b - from_b;
-    if (digits_a != digits_b) return digits_a < digits_b ? -1 : 1;
-    return memcmp(from_a, from_b, (size_t)digits_a);
-}
-
 static int compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size)
 {
     int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
     return order ? order : (a_size > b_size) - (a_size < b_size);
-}
-
-static int compare_natural(const char *a, size_t a_size, const char *b, size_t b_size)
-{
-    const char *p = a, *p_end = a + a_size, *q = b, *q_end = b + b_size;
-    while (p < p_end && q < q_end) {
-        if (is_digit(*p) && is_digit(*q)) {
-            int order = compare_numbers(&p, p_end, &q, q_end);
-            if (order) return order;
-        } else if (*p != *q) {
-            return (unsigned char)*p < (unsigned char)*q ? -1 : 1;
-        } else {
-            p++;
-            q++;
-        }
-    }
-    if (p < p_end || q < q_end) return p < p_end ? 1 : -1;
-    /* "1" and "01" have the same value and still need an order of their own. */
-    return compare_bytes(a, a_size, b, b_size);
 }
 
 int ds_compare_paths(const char *a, const char *b)
@@ -87,7 +50,7 @@ int ds_compare_paths(const char *a, const char *b)
     for (bool class_name = true;; class_name = false) {
         size_t a_size = strcspn(a, "/"), b_size = strcspn(b, "/");
         int order = class_name ? compare_bytes(a, a_size, b, b_size)
-                               : compare_natural(a, a_size, b, b_size);
+                               : vi_compare_names(a, a_size, b, b_size);
         if (order) return order;
         a += a_size;
         b += b_size;

@@ -71,6 +71,9 @@ bool vi_can_write(const char *path);
 /* Does the name end as those of pictures that vi_read takes: .png, .jpg, .jpeg, .ppm, .pgm, .pnm
  * (any case)? */
 bool vi_is_picture_name(const char *path);
+/* The natural order of names: runs of digits by their value, all else by bytes; never equal for
+ * names that differ. */
+int vi_compare_names(const char *a, size_t a_size, const char *b, size_t b_size);
 /* Decompresses raw deflate data (RFC 1951, as zip files hold it; no zlib header) of exactly
  * `to_size` bytes; another size is an error, and so is damage as far as it can be noticed: compare
  * the checksum. `name` is used in messages only. */

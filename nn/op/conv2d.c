@@ -46,10 +46,24 @@ static const struct nn_field FIELDS[] = {
 struct geometry {
     struct pass forward, backward;
     int kernel_h, kernel_w, groups;
+    struct nn_winograd winograd;
+    bool by_winograd; /* at inference */
 };
 
 /* ---- geometry -----------------------------------------------------------------------------------
  */
+
+/* Large 3x3 convolutions of stride 1 go that way at inference. */
+static void look_at_winograd(struct geometry *g, const struct attributes *a)
+{
+    const struct pass *pass = &g->forward;
+    g->winograd = (struct nn_winograd){pass->height,      pass->width,      pass->from_channels,
+                                       pass->to_channels, pass->out_height, pass->out_width,
+                                       pass->before_h,    pass->before_w};
+    g->by_winograd = g->kernel_h == 3 && g->kernel_w == 3 && g->groups == 1 && a->stride_h == 1 &&
+                     a->stride_w == 1 && a->dilation_h == 1 && a->dilation_w == 1 &&
+                     nn_winograd_suits(&g->winograd);
+}
 
 static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, struct nn_window w)
 {
@@ -89,6 +103,7 @@ static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, st
                                 .out_width = w.in,
                                 .stride_h = 1,
                                 .stride_w = 1};
+    look_at_winograd(g, a);
     a->geometry = g;
     if (complete_pass(&g->forward, node->graph, h, w) &&
         complete_pass(&g->backward, node->graph, h, w))
@@ -235,26 +250,13 @@ static size_t panel_floats(const struct nn_node *node)
     return nn_shape_count(node->input[W]->shape) / (size_t)nn_channels(node) * PANEL;
 }
 
-/* What winograd.c needs to know; false: it does not do this convolution, or not well. */
-static bool by_winograd(struct nn_winograd *w, const struct nn_node *node)
-{
-    const struct attributes *a = node->attributes;
-    const struct geometry *g = a->geometry;
-    const struct pass *pass = &g->forward;
-    *w = (struct nn_winograd){pass->height,      pass->width,      pass->from_channels,
-                              pass->to_channels, pass->out_height, pass->out_width,
-                              pass->before_h,    pass->before_w};
-    return g->kernel_h == 3 && g->kernel_w == 3 && g->groups == 1 && a->stride_h == 1 &&
-           a->stride_w == 1 && a->dilation_h == 1 && a->dilation_w == 1 && nn_winograd_suits(w);
-}
-
 static size_t prepared(const struct nn_node *node)
 {
-    struct nn_winograd winograd;
+    const struct geometry *g = geometry_of(node);
     size_t filters = (size_t)nn_channels(node);
-    if (by_winograd(&winograd, node)) return nn_winograd_weights(&winograd);
+    if (g->by_winograd) return nn_winograd_weights(&g->winograd);
     size_t floats = nn_shape_count(node->input[W]->shape);
-    if (filters <= PANEL || floats < LEAST_PACKED || geometry_of(node)->groups > 1) return 0;
+    if (filters <= PANEL || floats < LEAST_PACKED || g->groups > 1) return 0;
     return (filters + PANEL - 1) / PANEL * panel_floats(node);
 }
 
@@ -272,23 +274,22 @@ static void prepare_panel(void *argument, int index, int thread)
 
 static void prepare(struct nn_step *step)
 {
-    struct nn_winograd winograd;
+    const struct geometry *g = geometry_of(step->node);
     int panels = (nn_channels(step->node) + PANEL - 1) / PANEL;
-    if (by_winograd(&winograd, step->node))
-        nn_winograd_prepare(step, &winograd);
+    if (g->by_winograd)
+        nn_winograd_prepare(step, &g->winograd);
     else
         nn_parallel(step->context, panels, prepare_panel, step);
 }
 
 static void forward(struct nn_step *step)
 {
-    struct nn_winograd winograd;
+    const struct geometry *g = geometry_of(step->node);
     step->epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
-    if (step->prepared && by_winograd(&winograd, step->node)) {
-        nn_winograd_forward(step, &winograd);
+    if (step->prepared && g->by_winograd) {
+        nn_winograd_forward(step, &g->winograd);
         return;
     }
-    const struct geometry *g = geometry_of(step->node);
     struct job job = {.step = step,
                       .pass = &g->forward,
                       .from = step->x[X],
@@ -346,9 +347,9 @@ static struct parts parts_of(const struct nn_node *node, int images, int threads
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
 {
     if (training) return parts_of(node, batch, threads).total * sizeof(float);
-    struct nn_winograd winograd;
-    size_t plain = (size_t)threads * scratch_floats(&geometry_of(node)->forward) * sizeof(float);
-    size_t fast = by_winograd(&winograd, node) ? nn_winograd_workspace(&winograd, threads) : 0;
+    const struct geometry *g = geometry_of(node);
+    size_t plain = (size_t)threads * scratch_floats(&g->forward) * sizeof(float);
+    size_t fast = g->by_winograd ? nn_winograd_workspace(&g->winograd, threads) : 0;
     return plain > fast ? plain : fast;
 }
 

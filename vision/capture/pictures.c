@@ -138,33 +138,10 @@ static enum nn_status list_folder(struct pictures *pictures, const struct place 
     return status;
 }
 
-/* Runs of digits compare by value, everything else by bytes. */
-static int compare_natural(const void *p, const void *q)
+static int by_name(const void *p, const void *q)
 {
     const char *a = *(char *const *)p, *b = *(char *const *)q;
-    const char *whole_a = a, *whole_b = b;
-    while (*a && *b) {
-        size_t n = strspn(a, "0123456789"), m = strspn(b, "0123456789");
-        if (n && m) {
-            const char *end_a = a + n, *end_b = b + m;
-            a += strspn(a, "0");
-            b += strspn(b, "0");
-            if (a > end_a) a = end_a;
-            if (b > end_b) b = end_b;
-            if (end_a - a != end_b - b) return end_a - a < end_b - b ? -1 : 1;
-            int order = memcmp(a, b, (size_t)(end_a - a));
-            if (order) return order;
-            a = end_a;
-            b = end_b;
-        } else if (*a != *b) {
-            return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
-        } else {
-            a++;
-            b++;
-        }
-    }
-    if (*a || *b) return *a ? 1 : -1;
-    return strcmp(whole_a, whole_b);
+    return vi_compare_names(a, strlen(a), b, strlen(b));
 }
 
 static enum nn_status list(struct pictures *pictures)
@@ -178,7 +155,7 @@ static enum nn_status list(struct pictures *pictures)
         return nn_fail(pictures->context, NN_ERROR_ARGUMENT,
                        "no picture (.png, .jpg, .jpeg, .ppm, .pgm) below %s",
                        nn_quote(quoted, pictures->path.data));
-    qsort(pictures->names, pictures->count, sizeof *pictures->names, compare_natural);
+    qsort(pictures->names, pictures->count, sizeof *pictures->names, by_name);
     return NN_OK;
 }
 
