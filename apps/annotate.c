@@ -6,8 +6,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-/* ---- drawing ------------------------------------------------------------------------------------
- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 static double limit(double value, double low, double high)
 {

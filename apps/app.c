@@ -131,8 +131,7 @@ int app_finish(struct app *app, enum nn_status status)
     return code;
 }
 
-/* ---- the program ------------------------------------------------------------------------------
- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static void print_commands(void)
 {

@@ -28,8 +28,7 @@ static const double TURN_SECONDS = 1e-3, WARM_SHARE = 0.2;
  * last-level cache mostly is. */
 enum { NEAR_BYTES = 256 << 10, FAR_BYTES = 128 << 20 };
 
-/* ---- the network's input ---------------------------------------------------------------------
- */
+/* ---- the network's input --------------------------------------------------------------------- */
 
 static enum nn_status read_picture(struct bench *bench, struct vi_image *image, int width,
                                    int height)
@@ -94,8 +93,7 @@ static enum nn_status fill_input(struct bench *bench)
     return status;
 }
 
-/* ---- measuring ---------------------------------------------------------------------------------
- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 static double larger(double a, double b)
 {
@@ -192,8 +190,7 @@ static enum nn_status measure(struct bench *bench)
     return status;
 }
 
-/* ---- the command --------------------------------------------------------------------------------
- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static enum nn_status bench_network(struct bench *bench)
 {

@@ -20,8 +20,7 @@
 
 enum { VERSION = 1, MEMBERS = 16, MOST_EPOCHS = 10000000 };
 
-/* ---- a hash of the data
- * -------------------------------------------------------------------------- */
+/* ---- a hash of the data ---------------------------------------------------------------------- */
 
 enum { HASH_PARTS = 256 };
 
@@ -82,8 +81,7 @@ enum nn_status checkpoint_hash(char hex[17], struct app *app, const struct ds_pi
     return NN_OK;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_options(struct nn_text *text, const struct train_settings *settings)
 {
@@ -167,8 +165,7 @@ enum nn_status checkpoint_write(struct app *app, struct model *model,
     return status;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* The first thing that is wrong makes `good` false; the caller says so once. */
 struct reader {

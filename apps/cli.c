@@ -162,8 +162,7 @@ static void fail_unknown(const struct cli_command *command, const char *name, si
              found ? "; did you mean " : "", found ? found : "", found ? "?" : "");
 }
 
-/* ---- values ------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 /* "a number above 0, at most 10" */
 static const char *expectation(char text[96], const struct cli_option *option)

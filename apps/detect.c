@@ -47,8 +47,7 @@ struct shot {
     double milliseconds;
 };
 
-/* ---- telling ------------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 static void write_json(struct nn_text *text, const struct shot *shot)
 {

@@ -17,8 +17,7 @@ static const struct cli_option OPTIONS[] = {
      "write report.txt, confusion.png, roc.png and det.png here"},
 };
 
-/* ---- answers
- * -------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* Answers for every picture, in place: truth in the model's numbering, label, score. */
 static enum nn_status answer_all(struct evaluation *evaluation, struct predictor *predictor)
@@ -106,8 +105,7 @@ static enum nn_status judge(struct evaluation *evaluation)
     return status;
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static enum nn_status read_pictures(struct evaluation *evaluation)
 {

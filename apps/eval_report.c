@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- intervals
- * -------------------------------------------------------------------------------------- */
+/* ---- intervals ------------------------------------------------------------------------------- */
 
 /* Bounds of a mean of two rates: the means of their bounds. Wider than need be (both parts are
  * seldom off in the same direction), never too narrow. */
@@ -47,8 +46,7 @@ void eval_intervals(struct evaluation *evaluation)
     evaluation->eer = (struct eval_figure){figures->eer, eer.low, eer.high};
 }
 
-/* ---- text
- * ---------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void write_confusion(struct nn_text *text, const struct evaluation *evaluation)
 {
@@ -113,8 +111,7 @@ static void write_report(struct nn_text *text, const struct evaluation *evaluati
     if (evaluation->live_class >= 0) write_liveness(text, evaluation);
 }
 
-/* ---- JSON
- * ---------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void write_number(struct nn_text *text, const char *key, double value)
 {
@@ -238,8 +235,7 @@ enum nn_status eval_tell(struct evaluation *evaluation)
     return app_print(app, &json);
 }
 
-/* ---- plots
- * --------------------------------------------------------------------------------------------- */
+/* ---- plots ----------------------------------------------------------------------------------- */
 
 static enum nn_status write_image(struct evaluation *evaluation, struct vi_image *image,
                                   const char *name)

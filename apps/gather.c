@@ -41,8 +41,7 @@ static const struct cli_option OPTIONS[] = {
     {"--no-sheet", CLI_FLAG, AT(no_sheet), NULL, NULL, 0, 0, 0, "no contact sheet"},
 };
 
-/* ---- start --------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 /* A context for one thread: errors are its own, and so is the count of its memory. */
 static enum nn_status open_context(struct gather *gather, struct nn_context **context)
@@ -73,8 +72,7 @@ static enum nn_status open_all(struct gather *gather)
     return status;
 }
 
-/* ---- threads ------------------------------------------------------------------------------------
- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static enum nn_status start_thread(struct gather *gather, pthread_t *thread, bool *started,
                                    void *(*run)(void *), void *argument)
@@ -125,8 +123,7 @@ static enum nn_status collect(struct gather *gather, enum nn_status status)
     return NN_OK;
 }
 
-/* ---- end ----------------------------------------------------------------------------------------
- */
+/* ---- end ------------------------------------------------------------------------------------- */
 
 static enum nn_status judge(struct gather *gather)
 {

@@ -35,8 +35,7 @@ struct gather_settings {
     bool all_faces, square, keep_folders, no_sheet;
 };
 
-/* ---- gather_queue.c --------------------------------------------------------------------------
- */
+/* ---- gather_queue.c -------------------------------------------------------------------------- */
 
 /* Slots between threads: each is free, in somebody's hands, or full. */
 enum { GATHER_SLOTS = GATHER_CROPS, GATHER_FREE = -1, GATHER_HELD = -2 };
@@ -63,8 +62,7 @@ void gather_queue_abort(struct gather_queue *queue);
 /* Waits until it is closed, but not longer than this. */
 bool gather_queue_await_close(struct gather_queue *queue, double seconds);
 
-/* ---- what goes through them -------------------------------------------------------------------
- */
+/* ---- what goes through them ------------------------------------------------------------------ */
 
 /* What became of a frame, or of one face in it. */
 enum gather_fate {
@@ -120,8 +118,7 @@ struct gather_crop {
     float confidence;
 };
 
-/* ---- gather_look.c ----------------------------------------------------------------------------
- */
+/* ---- gather_look.c --------------------------------------------------------------------------- */
 
 /* Small grey versions of the faces kept last, to compare new ones with. */
 enum { GATHER_THUMB = 16, GATHER_KEPT = 8 };
@@ -142,8 +139,7 @@ void gather_shrink(const struct vi_image *to, const struct vi_image *from);
  * is kept too. */
 bool gather_keep(struct gather_kept *kept, const struct vi_image *image, double least);
 
-/* ---- gather_sheet.c ---------------------------------------------------------------------------
- */
+/* ---- gather_sheet.c -------------------------------------------------------------------------- */
 
 enum { GATHER_SHEET_MOST = 60, GATHER_SHEET_CELL = 96, GATHER_CAPTION = 48 };
 struct gather_sheet {
@@ -160,8 +156,7 @@ enum nn_status gather_sheet_open(struct gather *gather);
 void gather_sheet_add(struct gather_sheet *sheet, const struct gather_crop *crop, const char *path);
 enum nn_status gather_sheet_write(struct gather *gather);
 
-/* ---- the run ----------------------------------------------------------------------------------
- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 struct gather_writer {
     struct gather *gather;

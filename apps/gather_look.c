@@ -8,8 +8,7 @@
 /* Below this even the detector's best guess is no face worth speaking of. */
 static const double least_guess = 0.1;
 
-/* ---- where -------------------------------------------------------------------------------------
- */
+/* ---- where ----------------------------------------------------------------------------------- */
 
 /* [*low, *high) of `size` pixels or less, as near to its middle as [0, limit) allows. */
 static void make_side(double *low, double *high, double size, int limit)
@@ -38,8 +37,7 @@ struct gather_rect gather_cut(const struct vi_face *face, const struct gather_se
                                 bottom > top ? bottom - top : 0};
 }
 
-/* ---- near copies -------------------------------------------------------------------------------
- */
+/* ---- near copies ----------------------------------------------------------------------------- */
 
 /* The from-pixels [*first, *first + answer) that to-pixel i covers: one at least. */
 static int covered(int *first, int i, int to, int from)
@@ -85,8 +83,7 @@ bool gather_keep(struct gather_kept *kept, const struct vi_image *image, double 
     return true;
 }
 
-/* ---- one frame ---------------------------------------------------------------------------------
- */
+/* ---- one frame ------------------------------------------------------------------------------- */
 
 /* Hands a face to the writers. */
 static enum nn_status hand_over(struct gather *gather, const struct gather_frame *frame,

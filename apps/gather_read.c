@@ -68,8 +68,7 @@ static void note(struct gather *gather, struct gather_input *input, enum nn_stat
     }
 }
 
-/* ---- one file ----------------------------------------------------------------------------------
- */
+/* ---- one file -------------------------------------------------------------------------------- */
 
 struct file {
     struct gather_input *input;
@@ -151,8 +150,7 @@ static void read_file(struct gather *gather, struct file *file)
     input->frames += input->pictures && !file->next ? 1 : file->next;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static void read_input(struct gather *gather, struct gather_input *input)
 {

@@ -20,8 +20,7 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
-/* ---- while it runs ------------------------------------------------------------------------------
- */
+/* ---- while it runs --------------------------------------------------------------------------- */
 
 static void draw_bar(struct gather *gather, const struct gather_frame *frame)
 {
@@ -82,8 +81,7 @@ void gather_show(struct gather *gather, const struct gather_frame *frame)
         app_complain(gather->app, "%s", frame->remark);
 }
 
-/* ---- the summary -------------------------------------------------------------------------------
- */
+/* ---- the summary ----------------------------------------------------------------------------- */
 
 static void add_up(struct gather_input *total, const struct gather *gather)
 {

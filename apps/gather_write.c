@@ -27,8 +27,7 @@ static enum nn_status fail_path(struct nn_context *context, const char *path)
                    strerror(number));
 }
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* The name without folder and ending, made fit for a file that is to be found again: not hidden,
  * no control characters. */
@@ -74,8 +73,7 @@ static char *make_folder_name(const struct gather *gather, struct nn_context *co
     return text.data;
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 enum found { NOTHING, THE_SAME, ANOTHER };
 
@@ -227,8 +225,7 @@ static enum nn_status put_file(struct gather *gather, const struct gather_crop *
                    nn_quote(quoted, name), MOST_RUNS);
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void await_turn(struct gather *gather, int64_t turn)
 {

@@ -44,8 +44,7 @@ void model_free(struct model *model)
     *model = (struct model){0};
 }
 
-/* ---- write -------------------------------------------------------------------------------------
- */
+/* ---- write ----------------------------------------------------------------------------------- */
 
 static void write_contract(struct nn_text *text, const struct model_contract *contract)
 {
@@ -73,8 +72,7 @@ enum nn_status model_put(struct model *model, struct nn_archive *archive)
     return status;
 }
 
-/* ---- read --------------------------------------------------------------------------------------
- */
+/* ---- read ------------------------------------------------------------------------------------ */
 
 static enum nn_status fail(struct model *model, const char *path, const char *what)
 {
@@ -237,8 +235,7 @@ enum nn_status model_load(struct model *model, struct app *app, const char *path
     return status;
 }
 
-/* ---- pictures -----------------------------------------------------------------------------------
- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
 void model_fill(float *to, const struct model_contract *contract, const uint8_t *pixels)
 {

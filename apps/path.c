@@ -92,8 +92,7 @@ char *app_join(struct nn_context *context, const char *folder, const char *name)
     return text.data;
 }
 
-/* ---- pictures below a folder
- * --------------------------------------------------------------------- */
+/* ---- pictures below a folder ----------------------------------------------------------------- */
 
 /* The folders on the way down, to notice a link that leads back up. */
 struct trail {

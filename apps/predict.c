@@ -43,8 +43,7 @@ struct job {
     size_t bad;
 };
 
-/* ---- a batch ------------------------------------------------------------------------------------
- */
+/* ---- a batch --------------------------------------------------------------------------------- */
 
 static size_t picture_bytes(const struct job *job)
 {
@@ -161,8 +160,7 @@ static enum nn_status run_batch(struct job *job, int count)
     return status;
 }
 
-/* ---- the sheet
- * ------------------------------------------------------------------------------------ */
+/* ---- the sheet ------------------------------------------------------------------------------- */
 
 struct sheet {
     struct vi_sheet_item items[SHEET_MOST];
@@ -243,8 +241,7 @@ static enum nn_status write_sheet(struct job *job, int live)
     return status;
 }
 
-/* ---- run
- * -------------------------------------------------------------------------------------------- */
+/* ---- run ------------------------------------------------------------------------------------- */
 
 /* One thread is enough for a few named files: starting more would cost more than they give. */
 static int threads_for(const struct app *app)

@@ -76,8 +76,7 @@ struct session {
     int best_written; /* the best epoch that the .best file holds */
 };
 
-/* ---- before anything is read -------------------------------------------------------------------
- */
+/* ---- before anything is read ----------------------------------------------------------------- */
 
 static int check_usage(const struct app *app, const struct train_settings *settings)
 {
@@ -111,8 +110,7 @@ static enum nn_status prepare_outputs(struct app *app, const struct train_settin
     return status;
 }
 
-/* ---- resuming
- * ------------------------------------------------------------------------------------ */
+/* ---- resuming -------------------------------------------------------------------------------- */
 
 /* How far this run goes. An interrupted run goes on to its own goal, or, where -e is given, to
  * -e epochs after its start; a finished one trains -e more. */
@@ -185,8 +183,7 @@ static enum nn_status check_resumed(struct session *session)
     return NN_OK;
 }
 
-/* ---- data
- * ------------------------------------------------------------------------------------------ */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 static enum nn_status load(struct session *session, struct ds_pictures *pictures, const char *path,
                            const char *label)
@@ -301,8 +298,7 @@ static enum nn_status check_sizes(struct session *session)
     return NN_OK;
 }
 
-/* ---- the network
- * ------------------------------------------------------------------------------------- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 static enum nn_status open_trainer(struct session *session)
 {
@@ -338,8 +334,7 @@ static enum nn_status open_trainer(struct session *session)
     return NN_OK;
 }
 
-/* ---- saving
- * ------------------------------------------------------------------------------------------- */
+/* ---- saving ---------------------------------------------------------------------------------- */
 
 static enum nn_status write_best(struct session *session)
 {

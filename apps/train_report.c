@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- the epoch's line -------------------------------------------------------------------------
- */
+/* ---- the epoch's line ------------------------------------------------------------------------ */
 
 static int epoch_width(const struct trainer *trainer)
 {
@@ -59,8 +58,7 @@ void report_epoch(const struct trainer *trainer, double seconds)
             row->accuracy, row->val_loss, row->val_accuracy, trainer->live ? "\x1b[K" : "");
 }
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 enum { CURVES = 4 };
 
@@ -160,8 +158,7 @@ enum nn_status report_classes(struct trainer *trainer)
     return status;
 }
 
-/* ---- JSON
- * ------------------------------------------------------------------------------------------ */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void write_figure(struct nn_text *text, const char *key, double value)
 {

@@ -134,8 +134,7 @@ void trainer_close(struct trainer *trainer)
     nn_plan_free(&trainer->plan);
 }
 
-/* ---- a batch ------------------------------------------------------------------------------------
- */
+/* ---- a batch --------------------------------------------------------------------------------- */
 
 static void gather_train(void *argument, int index, int thread)
 {
@@ -204,8 +203,7 @@ static enum nn_status run_batch(struct trainer *trainer)
     return NN_OK;
 }
 
-/* ---- validation
- * ----------------------------------------------------------------------------------- */
+/* ---- validation ------------------------------------------------------------------------------ */
 
 /* Plain pictures, as the network will meet them. */
 struct plain {
@@ -284,8 +282,7 @@ enum nn_status trainer_validate(struct trainer *trainer, double *loss, double *a
     return NN_OK;
 }
 
-/* ---- an epoch
- * --------------------------------------------------------------------------------------- */
+/* ---- an epoch -------------------------------------------------------------------------------- */
 
 static void keep_best(struct trainer *trainer)
 {

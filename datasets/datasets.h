@@ -59,8 +59,7 @@ void ds_free(struct ds_pictures *pictures);
 enum nn_status ds_read_picture(uint8_t *to, struct nn_context *context, const char *path,
                                const struct ds_options *options);
 
-/* ---- split.c ----------------------------------------------------------------------------------
- */
+/* ---- split.c --------------------------------------------------------------------------------- */
 
 enum ds_split_kind {
     DS_SPLIT_RANDOM, /* stratified, seeded */
@@ -79,8 +78,7 @@ void ds_split_free(struct nn_context *context, struct ds_split *split);
 void ds_class_weights(float *weights, const struct ds_pictures *pictures, const uint32_t *indices,
                       size_t count);
 
-/* ---- metrics.c: how good the answers are --------------------------------------------------------
- */
+/* ---- metrics.c: how good the answers are ----------------------------------------------------- */
 
 /* counts[truth * classes + predicted] */
 void ds_confusion(int64_t *counts, const uint16_t *truth, const uint16_t *predicted, size_t count,
@@ -126,8 +124,7 @@ size_t ds_roc(double *false_accept, double *true_accept, struct nn_context *cont
  * "bona_fide", "bona-fide"); `wanted` non-NULL: that name. -1: none. */
 int ds_live_class(char *const *class_names, int classes, const char *wanted);
 
-/* ---- synth: the sample generator
- * ------------------------------------------------------------------ */
+/* ---- synth: the sample generator ------------------------------------------------------------- */
 
 struct ds_synth_options {
     int count; /* pictures in all: half real, half fake (print and screen in turn) */

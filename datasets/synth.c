@@ -57,8 +57,7 @@ static char *picture_path(struct nn_text *text, const char *directory, int n)
     return text->failed ? NULL : text->data;
 }
 
-/* ---- folders -----------------------------------------------------------------------------------
- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 static enum nn_status make_folder(struct nn_context *context, const char *path)
 {
@@ -135,8 +134,7 @@ static void remove_all(const struct run *run)
     nn_text_free(&text);
 }
 
-/* ---- pictures ----------------------------------------------------------------------------------
- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
 /* JPEG qualities 72 to 92, the same for every class. */
 static enum nn_status write_picture(struct ds_studio *studio, const char *directory, uint64_t seed,
@@ -207,8 +205,7 @@ static enum nn_status draw_all(struct run *run)
     return NN_OK;
 }
 
-/* ---- the table
- * ----------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static enum nn_status write_table(const struct run *run)
 {

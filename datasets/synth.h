@@ -100,8 +100,7 @@ float ds_srgb_decode(float code);
 /* Linear light of an sRGB colour 0xRRGGBB. */
 struct ds_vec ds_color(uint32_t hex);
 
-/* ---- who, and in which scene (synth_person.c) --------------------------------------------------
- */
+/* ---- who, and in which scene (synth_person.c) ------------------------------------------------ */
 
 enum ds_hair {
     DS_HAIR_NONE,
@@ -171,8 +170,7 @@ struct ds_scene {
 void ds_person_draw(struct ds_person *person, struct nn_rng *rng);
 void ds_scene_draw(struct ds_scene *scene, struct nn_rng *rng);
 
-/* ---- geometry (synth_mesh.c) -------------------------------------------------------------------
- */
+/* ---- geometry (synth_mesh.c) ----------------------------------------------------------------- */
 
 enum ds_part {
     DS_PART_NONE,
@@ -238,8 +236,7 @@ void ds_mesh_place(struct ds_mesh *mesh, const struct ds_pose *pose, const struc
 void ds_mesh_raster(struct ds_sample *samples, int side, int density, const struct ds_mesh *mesh,
                     enum ds_part part);
 
-/* ---- drawing (synth_head.c, synth_shade.c)
- * ------------------------------------------------------- */
+/* ---- drawing (synth_head.c, synth_shade.c) --------------------------------------------------- */
 
 /* Where the face is in a picture, in pixels. Left is left in the picture. */
 struct ds_face {
@@ -272,8 +269,7 @@ void ds_head_draw(struct ds_studio *studio, float *rgb, int side, struct ds_face
 /* Chooses the box of a face in a picture as a face detector with a margin would cut it. */
 void ds_face_draw(struct ds_face *face, int side, struct nn_rng *rng);
 
-/* ---- camera and attacks (synth_camera.c, synth_attack.c)
- * ------------------------------------------ */
+/* ---- camera and attacks (synth_camera.c, synth_attack.c) ------------------------------------- */
 
 /* Lens, sensor and processing: light in place to code values, and to 8 bits. Exposure and
  * contrast are set so that mean and deviation of the result follow one distribution, whatever the

@@ -26,8 +26,7 @@ static float uniform(struct nn_rng *rng, float low, float high)
     return nn_rng_uniform(rng, low, high);
 }
 
-/* ---- geometry
- * -------------------------------------------------------------------------------------- */
+/* ---- geometry -------------------------------------------------------------------------------- */
 
 static void place(const struct medium *medium, float x, float y, float *u, float *v)
 {
@@ -121,8 +120,7 @@ static float outside(const struct medium *medium, float u, float v)
     return ds_max(x, y);
 }
 
-/* ---- the original: light shown at (u, v), bilinear, edges repeated
- * ------------------------------- */
+/* ---- the original: light shown at (u, v), bilinear, edges repeated --------------------------- */
 
 static struct ds_vec pixel(const float *rgb, int side, int x, int y)
 {
@@ -140,8 +138,7 @@ static struct ds_vec shown(const float *rgb, int side, float u, float v)
                   ds_mix(pixel(rgb, side, x, y + 1), pixel(rgb, side, x + 1, y + 1), a), b);
 }
 
-/* ---- print
- * -------------------------------------------------------------------------------------------- */
+/* ---- print ----------------------------------------------------------------------------------- */
 
 struct print {
     float wave[3][2]; /* screens of cyan, magenta, yellow: cycles per seen pixel */
@@ -272,8 +269,7 @@ static void print_take(struct ds_studio *studio, struct medium *medium)
         }
 }
 
-/* ---- screen
- * ------------------------------------------------------------------------------------------- */
+/* ---- screen ---------------------------------------------------------------------------------- */
 
 struct screen {
     float across[2], down[2]; /* the screen's columns and rows: cycles per seen pixel */
@@ -368,8 +364,7 @@ static void screen_take(struct ds_studio *studio, struct medium *medium)
         }
 }
 
-/* ---- the whole way of a picture
- * -------------------------------------------------------------------------- */
+/* ---- the whole way of a picture -------------------------------------------------------------- */
 
 /* Stores the original as its owner's camera would, and reads it back: the first of two JPEGs. */
 static enum nn_status store(struct ds_studio *studio, int quality)

@@ -7,8 +7,7 @@
  */
 #include "datasets/synth.h"
 
-/* ---- noise and colour -------------------------------------------------------------------------
- */
+/* ---- noise and colour ------------------------------------------------------------------------ */
 
 static float lattice(int x, int y, uint32_t seed)
 {
@@ -47,8 +46,7 @@ struct ds_vec ds_color(uint32_t hex)
                   ds_srgb_decode((float)(hex & 255) / 255));
 }
 
-/* ---- lens
- * ------------------------------------------------------------------------------------------ */
+/* ---- lens ------------------------------------------------------------------------------------ */
 
 enum { REACH = 4 };
 
@@ -83,8 +81,7 @@ static void lens(float *rgb, float *work, int side, float deviation)
     blur_axis(rgb, work, side, 3 * side, reach, weight);
 }
 
-/* ---- development
- * ------------------------------------------------------------------------------------ */
+/* ---- development ----------------------------------------------------------------------------- */
 
 /* Close to sRGB's curve with a soft shoulder, and much cheaper: light without limit to 0 .. 1.
  * sqrt is within 0.03 of the sRGB curve; x / (x + 0.25) rolls off what would clip. */

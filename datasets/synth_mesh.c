@@ -82,8 +82,7 @@ static void loft(struct ds_mesh *mesh, const struct row *rows, int count, int me
     }
 }
 
-/* ---- the face ----------------------------------------------------------------------------------
- */
+/* ---- the face -------------------------------------------------------------------------------- */
 
 /* How far the features lift the face at (x, y), x >= 0: it is symmetric. */
 static float relief(const struct ds_person *who, float x, float y)
@@ -132,8 +131,7 @@ void ds_mesh_face(struct ds_mesh *mesh, const struct ds_person *who)
     }
 }
 
-/* ---- hair, hats and scarves: the same head, swollen where the mask says so
- * ------------------------ */
+/* ---- hair, hats and scarves: the same head, swollen where the mask says so ------------------- */
 
 float ds_hair_mask(const struct ds_person *who, struct ds_vec p)
 {
@@ -295,8 +293,7 @@ void ds_mesh_torso(struct ds_mesh *mesh)
     loft(mesh, torso_rows, COUNT(torso_rows), 32, 48);
 }
 
-/* ---- glasses
- * ------------------------------------------------------------------------------------- */
+/* ---- glasses --------------------------------------------------------------------------------- */
 
 /* Outline of a lens at angle `a`: |x|^n + |y|^n = 1 in lens units, on a curved sheet. */
 static struct ds_vec lens_point(const struct ds_person *who, float side, float a, float part)

@@ -145,8 +145,7 @@ void ds_person_draw(struct ds_person *who, struct nn_rng *rng)
     who->blush = uniform(rng, 0.2F, 1);
 }
 
-/* ---- the scene
- * ------------------------------------------------------------------------------------ */
+/* ---- the scene ------------------------------------------------------------------------------- */
 
 /* Light of a lamp between candle (-1) and blue sky (+1), with luminance about 1. */
 static struct ds_vec warmth(float t)

@@ -21,8 +21,7 @@ struct point {
 
 static const struct ds_vec black = {0.012F, 0.010F, 0.009F};
 
-/* ---- light
- * ---------------------------------------------------------------------------------------- */
+/* ---- light ----------------------------------------------------------------------------------- */
 
 static float lambert(float cosine, float wrap)
 {
@@ -79,8 +78,7 @@ static struct ds_vec lit(const struct point *at, int part, struct ds_vec albedo,
     return ds_add(ds_mul(albedo, light), shine);
 }
 
-/* ---- the face's paint
- * -------------------------------------------------------------------------------- */
+/* ---- the face's paint ------------------------------------------------------------------------ */
 
 /* The eye's opening in units of its half width, x from the nose outwards. */
 static float lid_upper(const struct ds_person *who, float x)
@@ -284,8 +282,7 @@ static struct ds_vec shade_face(struct point *at)
     return ds_mix(skin, eyeball(at, x, y, at->p.x > 0 ? 1.0F : -1.0F), ball);
 }
 
-/* ---- everything else
- * ------------------------------------------------------------------------------------ */
+/* ---- everything else ------------------------------------------------------------------------- */
 
 static struct ds_vec shade_hair(struct point *at)
 {

@@ -45,8 +45,7 @@ void *nn_graph_alloc(struct nn_graph *graph, size_t count, size_t size)
     return memory;
 }
 
-/* ---- graph ------------------------------------------------------------------------------------
- */
+/* ---- graph ----------------------------------------------------------------------------------- */
 
 struct nn_graph *nn_graph_new(struct nn_context *context)
 {
@@ -87,8 +86,7 @@ enum nn_status nn_graph_status(const struct nn_graph *graph)
     return NN_OK;
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static bool reserve_node(struct nn_graph *graph)
 {
@@ -274,8 +272,7 @@ struct nn_node *nn_append(const struct nn_op *op, struct nn_node *const *inputs,
     return add_node(node);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 struct nn_node *nn_find(const struct nn_graph *graph, const char *name)
 {
@@ -330,8 +327,7 @@ double nn_node_multiply_adds(const struct nn_node *node)
     return node->op && node->op->multiply_adds ? node->op->multiply_adds(node) : 0.0;
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static size_t place_values(struct nn_graph *graph, enum nn_kind kind, size_t offset)
 {

@@ -216,8 +216,7 @@ static inline struct nn_epilogue nn_epilogue_from(const struct nn_epilogue *epil
 typedef void nn_range_task(const struct nn_step *step, size_t from, size_t to);
 void nn_step_ranges(struct nn_step *step, size_t count, size_t grain, nn_range_task *task);
 
-/* ---- winograd.c: 3x3 convolutions of stride 1 at inference ------------------------------------
- */
+/* ---- winograd.c: 3x3 convolutions of stride 1 at inference ----------------------------------- */
 
 /* x [N,height,width,channels], w [3,3,channels,filters], y [N,out_height,out_width,filters]; the
  * first window begins `before` pixels outside. */

@@ -209,8 +209,7 @@ static enum nn_status add_prepared(struct nn_compiler *compiler)
     return NN_OK;
 }
 
-/* ---- who reads what, when ----------------------------------------------------------------------
- */
+/* ---- who reads what, when -------------------------------------------------------------------- */
 
 static void note_readers(struct nn_compiler *compiler)
 {

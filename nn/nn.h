@@ -246,8 +246,7 @@ struct nn_node *nn_crop(struct nn_node *x, const int offset[NN_MAX_RANK], struct
 struct nn_node *nn_conv2d_transpose(struct nn_node *x, struct nn_node *w, struct nn_node *b,
                                     const struct nn_conv2d_options *options);
 
-/* ---- single-shot detection: Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016 -------
- */
+/* ---- single-shot detection: Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016 ------ */
 
 enum { NN_MOST_BOXES = 16 };
 struct nn_prior_box_options {

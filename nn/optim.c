@@ -93,8 +93,7 @@ void nn_optimizer_free(struct nn_optimizer **freed)
     *freed = NULL;
 }
 
-/* ---- step
- * ----------------------------------------------------------------------------------------- */
+/* ---- step ------------------------------------------------------------------------------------ */
 
 static size_t chunk_size(const struct nn_optimizer *optimizer, int chunk)
 {
@@ -169,8 +168,7 @@ enum nn_status nn_optimizer_step(struct nn_optimizer *optimizer, float learning_
     return NN_OK;
 }
 
-/* ---- state
- * ------------------------------------------------------------------------------------------ */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 float *nn_optimizer_slot(struct nn_optimizer *optimizer, const struct nn_node *parameter, int slot)
 {

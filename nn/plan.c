@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-/* ---- select ------------------------------------------------------------------------------------
- */
+/* ---- select ---------------------------------------------------------------------------------- */
 
 static enum nn_status check_options(struct nn_compiler *compiler)
 {
@@ -72,8 +71,7 @@ static void select_nodes(struct nn_compiler *compiler)
     }
 }
 
-/* ---- bind ---------------------------------------------------------------------------------------
- */
+/* ---- bind ------------------------------------------------------------------------------------ */
 
 static float *slot_memory(const struct nn_plan *plan, const struct nn_compiler *compiler, int slot)
 {
@@ -223,8 +221,7 @@ static enum nn_status allocate(struct nn_plan *plan, struct nn_compiler *compile
     return complete ? NN_OK : NN_ERROR_MEMORY;
 }
 
-/* ---- compile
- * ------------------------------------------------------------------------------------- */
+/* ---- compile --------------------------------------------------------------------------------- */
 
 static enum nn_status run_passes(struct nn_compiler *compiler)
 {

@@ -90,8 +90,7 @@ enum nn_status nn_backward(struct nn_plan *plan)
     return NN_OK;
 }
 
-/* ---- for ops: a range of elements over the pool -------------------------------------------------
- */
+/* ---- for ops: a range of elements over the pool ---------------------------------------------- */
 
 struct ranges {
     const struct nn_step *step;

@@ -83,8 +83,7 @@ int nn_online_cores(void)
     return cores > 0 ? (int)cores : 1;
 }
 
-/* ---- taking tasks -------------------------------------------------------------------------------
- */
+/* ---- taking tasks ---------------------------------------------------------------------------- */
 
 static int share_start(int count, int thread, int threads)
 {
@@ -127,8 +126,7 @@ static void work(struct nn_pool *pool, uint32_t job, int thread)
     pthread_mutex_unlock(&pool->mutex);
 }
 
-/* ---- members
- * -------------------------------------------------------------------------------------- */
+/* ---- members --------------------------------------------------------------------------------- */
 
 /* Returns the number of a job that is not `seen`. */
 static uint32_t await_job(struct nn_pool *pool, uint32_t seen)
@@ -159,8 +157,7 @@ static void *member_main(void *argument)
     }
 }
 
-/* ---- the caller
- * -------------------------------------------------------------------------------------- */
+/* ---- the caller ------------------------------------------------------------------------------ */
 
 static void announce(struct nn_pool *pool, uint32_t job)
 {

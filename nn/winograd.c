@@ -38,8 +38,7 @@ bool nn_winograd_suits(const struct nn_winograd *w)
            (int64_t)w->out_height * w->out_width >= LEAST_PIXELS;
 }
 
-/* ---- weights: u = G w G' ------------------------------------------------------------------------
- */
+/* ---- weights: u = G w G' --------------------------------------------------------------------- */
 
 size_t nn_winograd_weights(const struct nn_winograd *w)
 {
@@ -103,8 +102,7 @@ void nn_winograd_prepare(struct nn_step *step, const struct nn_winograd *w)
     nn_parallel(step->context, panels_of(w), prepare_panel, &job);
 }
 
-/* ---- inputs to v --------------------------------------------------------------------------------
- */
+/* ---- inputs to v ----------------------------------------------------------------------------- */
 
 /* The part of a tile's inputs that lies in the picture, with zeros around it. */
 static void copy_patch(float *to, const struct nn_winograd *w, const float *image, int top,
@@ -142,8 +140,7 @@ static void transform_row(void *argument, int tile_row, int thread)
     }
 }
 
-/* ---- products to outputs ------------------------------------------------------------------------
- */
+/* ---- products to outputs --------------------------------------------------------------------- */
 
 /* A tile's 4x4 outputs of a panel, and their epilogue; `edge` holds a tile that the map's border
  * cuts. */
@@ -203,8 +200,7 @@ static void multiply_block(void *argument, int index, int thread)
         finish_tile(job, first + i, panel, m + (size_t)i * PANEL, tiles, edge);
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static struct job make_job(struct nn_step *step, const struct nn_winograd *w)
 {

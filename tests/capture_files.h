@@ -15,8 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- bytes -------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 struct file {
     uint8_t *data;
@@ -70,8 +69,7 @@ static inline bool file_write(const struct file *file, const char *path)
     return ok;
 }
 
-/* ---- frames ------------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 enum { FILE_WIDTH = 40, FILE_HEIGHT = 24 };
 
@@ -128,8 +126,7 @@ static inline struct file without_tables(const struct file *jpeg)
     return to;
 }
 
-/* ---- AVI ---------------------------------------------------------------------------------------
- */
+/* ---- AVI ------------------------------------------------------------------------------------- */
 
 struct avi_file {
     int frames;
@@ -263,8 +260,7 @@ static inline struct file avi_write(struct nn_context *context, struct avi_file 
     return file;
 }
 
-/* ---- streams of JPEGs --------------------------------------------------------------------------
- */
+/* ---- streams of JPEGs ------------------------------------------------------------------------ */
 
 enum multipart { RAW, LENGTHS, NO_LENGTHS, WRONG_LENGTHS, HTTP };
 
@@ -290,8 +286,7 @@ static inline struct file mjpeg_write(struct nn_context *context, int frames, en
     return file;
 }
 
-/* ---- y4m ---------------------------------------------------------------------------------------
- */
+/* ---- y4m ------------------------------------------------------------------------------------- */
 
 /* `parameters` besides size and rate; planes of `samples` samples of `bytes` bytes each, of which
  * the first `luma` say by their value which frame it is. */
@@ -310,8 +305,7 @@ static inline struct file y4m_write(const char *parameters, int width, int heigh
     return file;
 }
 
-/* ---- reading them ------------------------------------------------------------------------------
- */
+/* ---- reading them ---------------------------------------------------------------------------- */
 
 /* Writes the bytes into a pipe until they are through or nobody reads any more. */
 struct feeder {

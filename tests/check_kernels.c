@@ -5,8 +5,7 @@
 #include "nn/nn.h"
 #include "tests/check_kernels.h"
 
-/* ---- elementwise ------------------------------------------------------------------------------
- */
+/* ---- elementwise ----------------------------------------------------------------------------- */
 
 typedef void map_function(const struct nn_kernels *k, float *y, const float *a, const float *b,
                           size_t count);
@@ -98,8 +97,7 @@ CHECK_MAP(add, true)
 CHECK_MAP(mul, true)
 CHECK_MAP(multiply_add, false)
 
-/* ---- windows ----------------------------------------------------------------------------------
- */
+/* ---- windows --------------------------------------------------------------------------------- */
 
 enum { MAX_TAPS = 9, MAX_CHANNELS = 70 };
 
@@ -162,8 +160,7 @@ static void check_max_window_backward(struct subject *s)
             check_max_window_backward_once(s, between(1, MAX_TAPS), channels);
 }
 
-/* ---- dropout ----------------------------------------------------------------------------------
- */
+/* ---- dropout --------------------------------------------------------------------------------- */
 
 static uint32_t number_of(const struct nn_dropout_draw *draws, size_t i)
 {

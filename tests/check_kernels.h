@@ -213,8 +213,7 @@ static inline void expect_same(struct subject *s, const float *a, const float *b
         }
 }
 
-/* ---- all levels -------------------------------------------------------------------------------
- */
+/* ---- all levels ------------------------------------------------------------------------------ */
 
 typedef void check_function(struct subject *s);
 struct check {

@@ -167,8 +167,7 @@ static void check_batch_norm_backward(struct subject *s)
     each_shape(s, batch_norm_backward_once);
 }
 
-/* ---- optimisers -------------------------------------------------------------------------------
- */
+/* ---- optimisers ------------------------------------------------------------------------------ */
 
 enum { MAX_PARAMETERS = 600 };
 

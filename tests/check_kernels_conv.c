@@ -157,8 +157,7 @@ static void check_conv_row(struct subject *s)
     conv_row_nan(s);
 }
 
-/* ---- gradient of the weights ------------------------------------------------------------------
- */
+/* ---- gradient of the weights ----------------------------------------------------------------- */
 
 struct gradient_case {
     struct nn_conv_gradient g;
@@ -217,8 +216,7 @@ static void check_conv_gradient(struct subject *s)
     for (int i = 0; i < 400; i++) conv_gradient_once(s, i * 7);
 }
 
-/* ---- transpose --------------------------------------------------------------------------------
- */
+/* ---- transpose ------------------------------------------------------------------------------- */
 
 static void check_transpose(struct subject *s)
 {

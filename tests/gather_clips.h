@@ -100,8 +100,7 @@ static inline const char *clip_write_jpegs(const char *path, const struct clip *
     return path;
 }
 
-/* ---- what is in a folder ------------------------------------------------------------------------
- */
+/* ---- what is in a folder --------------------------------------------------------------------- */
 
 /* Files below `path`, with those in folders; names that begin with a point count for `hidden`. */
 static inline int count_files(const char *path, int *hidden)

@@ -7,8 +7,7 @@
 #include "nn/format/tensorflow.h"
 #include "tests/wire.h"
 
-/* ---- binary GraphDefs by hand ------------------------------------------------------------------
- */
+/* ---- binary GraphDefs by hand ---------------------------------------------------------------- */
 
 static inline void put_shape(struct wire *tensor, const char *shape)
 {

@@ -160,8 +160,7 @@ static void test_files(void)
     nn_archive_free(&archive);
 }
 
-/* ---- files of others ---------------------------------------------------------------------------
- */
+/* ---- files of others ------------------------------------------------------------------------- */
 
 /* A file of this header and `data` bytes 0, 1, 2 ... after it, parsed. */
 static enum nn_status parse(struct nn_archive **archive, const char *header, size_t data)
@@ -282,8 +281,7 @@ static void test_refused(void)
               "refused: wrong header length %zu", i);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------
- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 /* Parses a copy that is exactly as large as it says, so that a sanitizer sees reads beyond it.
  * True: refused, or the same archive as `original`. */
@@ -350,8 +348,7 @@ static void test_damage(void)
     nn_archive_free(&archive);
 }
 
-/* ---- allocations that fail
- * ----------------------------------------------------------------------- */
+/* ---- allocations that fail ------------------------------------------------------------------- */
 
 struct failing {
     int countdown; /* the allocation that fails; negative: none */

@@ -121,8 +121,7 @@ static void check_answers(void)
     if (data) fclose(data);
 }
 
-/* ---- what the graph looks like -----------------------------------------------------------------
- */
+/* ---- what the graph looks like --------------------------------------------------------------- */
 
 static int count_ops(const struct nn_graph *graph, const char *op)
 {

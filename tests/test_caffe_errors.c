@@ -240,8 +240,7 @@ static void check_broken(void)
     }
 }
 
-/* ---- weights ------------------------------------------------------------------------------------
- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static void check_weights(void)
 {
@@ -298,8 +297,7 @@ static void check_memory(void)
           nn_bytes_peak(context) - before);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------
- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -361,8 +359,7 @@ static void check_mutations(const char *name, int rounds)
     free(weights);
 }
 
-/* ---- many layers, no memory --------------------------------------------------------------------
- */
+/* ---- many layers, no memory ------------------------------------------------------------------ */
 
 static void check_many(void)
 {

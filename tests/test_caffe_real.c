@@ -124,8 +124,7 @@ static void check_blobs(struct nn_graph *graph)
     nn_plan_free(&plan);
 }
 
-/* ---- detections --------------------------------------------------------------------------------
- */
+/* ---- detections ------------------------------------------------------------------------------ */
 
 struct tally {
     int pictures, boxes;
@@ -194,8 +193,7 @@ static void check_detections(struct nn_graph *graph)
     nn_plan_free(&plan);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------
- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static void check_damage(void)
 {

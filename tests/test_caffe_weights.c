@@ -9,8 +9,7 @@
 static struct nn_context *context;
 static struct nn_caffe_weights *weights;
 
-/* ---- the wire ---------------------------------------------------------------------------------
- */
+/* ---- the wire -------------------------------------------------------------------------------- */
 
 static void test_wire(void)
 {
@@ -82,8 +81,7 @@ static void test_wire_damage(void)
     CHECK(sum == 301 && packed.damaged, "packed varints, the last one cut off");
 }
 
-/* ---- caffemodels ------------------------------------------------------------------------------
- */
+/* ---- caffemodels ----------------------------------------------------------------------------- */
 
 static enum nn_status parse(const struct wire *file)
 {
@@ -393,8 +391,7 @@ static void test_names(void)
           "10,000 take less than 12 MB");
 }
 
-/* ---- hostile files ----------------------------------------------------------------------------
- */
+/* ---- hostile files --------------------------------------------------------------------------- */
 
 static void put_seed(struct wire *file)
 {
@@ -466,8 +463,7 @@ static enum nn_status parse_and_free(struct nn_context *own, void *argument)
     return status;
 }
 
-/* ---- the detector's weights, where they are ----------------------------------------------------
- */
+/* ---- the detector's weights, where they are -------------------------------------------------- */
 
 static void test_real(void)
 {

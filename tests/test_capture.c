@@ -40,8 +40,7 @@ static const char *path_of(const char *name)
     return path;
 }
 
-/* ---- AVI ---------------------------------------------------------------------------------------
- */
+/* ---- AVI ------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -177,8 +176,7 @@ static void test_avi_giant(void)
     file_free(&junk);
 }
 
-/* ---- streams of JPEGs --------------------------------------------------------------------------
- */
+/* ---- streams of JPEGs ------------------------------------------------------------------------ */
 
 static void test_mjpeg(void)
 {
@@ -284,8 +282,7 @@ static void test_picture_or_stream(void)
     file_free(&photo);
 }
 
-/* ---- pictures ----------------------------------------------------------------------------------
- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
 static bool write_picture(const char *name, int number, int width, const char *format)
 {
@@ -354,8 +351,7 @@ static void test_pictures_broken(void)
     vi_capture_close(&capture);
 }
 
-/* ---- pipes, names, skipping --------------------------------------------------------------------
- */
+/* ---- pipes, names, skipping ------------------------------------------------------------------ */
 
 static void test_pipes(void)
 {

@@ -32,8 +32,7 @@ static bool came(const struct seen *seen, unsigned set, int broken)
     return ok;
 }
 
-/* ---- AVI ---------------------------------------------------------------------------------------
- */
+/* ---- AVI ------------------------------------------------------------------------------------- */
 
 static void test_avi_damage(void)
 {
@@ -96,8 +95,7 @@ static void test_avi_tail(void)
     file_free(&file);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static void test_limits(void)
 {
@@ -169,8 +167,7 @@ static void test_y4m_torn(void)
     file_free(&file);
 }
 
-/* ---- every byte --------------------------------------------------------------------------------
- */
+/* ---- every byte ------------------------------------------------------------------------------ */
 
 /* A few small videos of each kind: what is cut, changed and starved, and the fuzzers' seeds. */
 static struct file sample(int kind)
@@ -249,8 +246,7 @@ static void test_changes(int kind)
     file_free(&file);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 struct failing {
     long calls, fails_at, blocks;

@@ -91,8 +91,7 @@ static int open_descriptors(void)
     return count;
 }
 
-/* ---- a script that behaves ---------------------------------------------------------------------
- */
+/* ---- a script that behaves ------------------------------------------------------------------- */
 
 static bool three(const struct seen *seen)
 {
@@ -153,8 +152,7 @@ static void test_skip_frames(void)
     vi_capture_close(&capture);
 }
 
-/* ---- a script that does not --------------------------------------------------------------------
- */
+/* ---- a script that does not ------------------------------------------------------------------ */
 
 static void test_misbehaving(void)
 {
@@ -245,8 +243,7 @@ static void test_hang(void)
           "closing kills it and its children");
 }
 
-/* ---- input from a pipe -------------------------------------------------------------------------
- */
+/* ---- input from a pipe ----------------------------------------------------------------------- */
 
 static struct seen see_fed(const struct file *input)
 {
@@ -302,8 +299,7 @@ static void test_fed(void)
     file_free(&input);
 }
 
-/* ---- no program --------------------------------------------------------------------------------
- */
+/* ---- no program ------------------------------------------------------------------------------ */
 
 static void test_missing(void)
 {
@@ -341,8 +337,7 @@ static void test_texts(void)
           "texts and playlists are not given to ffmpeg");
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 struct failing {
     long calls, fails_at;
@@ -387,8 +382,7 @@ static void test_memory(void)
     context = kept;
 }
 
-/* ---- the real one ------------------------------------------------------------------------------
- */
+/* ---- the real one ---------------------------------------------------------------------------- */
 
 /* Runs it with these words, quietly. */
 static bool ffmpeg(const char *words)

@@ -7,8 +7,7 @@
 
 static struct nn_context *context;
 
-/* ---- files as they should be -------------------------------------------------------------------
- */
+/* ---- files as they should be ----------------------------------------------------------------- */
 
 static struct seen see_movie(struct movie movie)
 {
@@ -119,8 +118,7 @@ static void test_no_video(void)
     file_free(&file);
 }
 
-/* ---- turns -------------------------------------------------------------------------------------
- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 /* The first frame of a movie; its image is the caller's to free. */
 static struct vi_image first_frame(struct movie movie, struct vi_capture_info *info)
@@ -202,8 +200,7 @@ static void test_skipping(void)
     file_free(&file);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------
- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 /* Where a box's type stands; the `nth` of that name. */
 static size_t find(const struct file *file, const char *type, int nth)
@@ -371,8 +368,7 @@ static void test_mutations(void)
           "3000 damaged files: %zu errors, %zu frames, nothing lost", errors, frames);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 struct failing {
     long calls, fails_at;

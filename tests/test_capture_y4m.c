@@ -149,8 +149,7 @@ static void test_y4m_refused(void)
     }
 }
 
-/* ---- ffmpeg's files ----------------------------------------------------------------------------
- */
+/* ---- ffmpeg's files -------------------------------------------------------------------------- */
 
 static struct file run(const char *command)
 {

@@ -3,8 +3,7 @@
 #include "apps/commands.h"
 #include "app_run.h"
 
-/* ---- the parser, on a table of its own
- * ----------------------------------------------------------- */
+/* ---- the parser, on a table of its own ------------------------------------------------------- */
 
 struct settings {
     struct cli_common common;
@@ -167,8 +166,7 @@ static void test_values_come_back(void)
     CHECK(!cli_set(&settings, &OPTIONS[4], "maybe", message), "a flag in a file is yes or no");
 }
 
-/* ---- the program
- * ------------------------------------------------------------------------------------ */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static const char *const COMMANDS[] = {"gather",  "train",   "eval",  "predict", "detect",
                                        "convert", "summary", "bench", "synth"};

@@ -31,8 +31,7 @@ static struct nn_json *parse(const struct app_run *run, const char *what)
     return json;
 }
 
-/* ---- bench -------------------------------------------------------------------------------------
- */
+/* ---- bench ----------------------------------------------------------------------------------- */
 
 static void check_figures(const struct nn_json *json, double multiply_adds, int batch)
 {
@@ -97,8 +96,7 @@ static void test_bench_detector(void)
     nn_json_free(&json);
 }
 
-/* ---- summary -----------------------------------------------------------------------------------
- */
+/* ---- summary --------------------------------------------------------------------------------- */
 
 static void test_summary_model(void)
 {
@@ -181,8 +179,7 @@ static void test_structure(void)
     CHECK(run->code == 1 && strstr(run->err, "--picture"), "but not on a picture");
 }
 
-/* ---- mistakes ----------------------------------------------------------------------------------
- */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 static void check_refused(const char *command, const char *file, int code, const char *says_this)
 {

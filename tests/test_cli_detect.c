@@ -79,8 +79,7 @@ static int lines(const char *text)
     return count;
 }
 
-/* ---- tables -------------------------------------------------------------------------------------
- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 /* The file's column begins where the heading's does. */
 static bool lines_up(const char *text)

@@ -181,8 +181,7 @@ static void test_different(void)
     CHECK(figures(run, "written", 2), "each clip begins anew");
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void test_names(void)
 {
@@ -235,8 +234,7 @@ static void test_names(void)
           told(run));
 }
 
-/* ---- pictures and folders -----------------------------------------------------------------------
- */
+/* ---- pictures and folders -------------------------------------------------------------------- */
 
 static void test_pictures(void)
 {
@@ -336,8 +334,7 @@ static void test_usage(void)
     CHECK(app_run(NULL, "gather --help")->code == 0, "gather --help");
 }
 
-/* ---- material for tests/test_walk.sh ----------------------------------------------------------
- */
+/* ---- material for tests/test_walk.sh --------------------------------------------------------- */
 
 /* Drawn pictures below `from` as a clip, each in the middle of a dark frame twice its size. */
 static void pack_clip(const char *to, const char *from)

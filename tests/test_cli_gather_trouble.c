@@ -48,8 +48,7 @@ static int hidden_files(const char *path)
     return hidden;
 }
 
-/* ---- input --------------------------------------------------------------------------------------
- */
+/* ---- input ----------------------------------------------------------------------------------- */
 
 static void write_text(const char *path, const char *text)
 {

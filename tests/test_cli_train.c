@@ -56,8 +56,7 @@ static bool same_file(const char *a, const char *b)
     return same;
 }
 
-/* ---- the same bits
- * ------------------------------------------------------------------------------- */
+/* ---- the same bits --------------------------------------------------------------------------- */
 
 static void test_threads(void)
 {
@@ -132,8 +131,7 @@ static void test_conflicts(void)
     nn_json_free(&json);
 }
 
-/* ---- outputs
- * ----------------------------------------------------------------------------------------- */
+/* ---- outputs --------------------------------------------------------------------------------- */
 
 static const char *const KEYS[] = {"images",        "epochs",   "seconds",  "images_per_second",
                                    "loss",          "accuracy", "val_loss", "val_accuracy",
@@ -217,8 +215,7 @@ static void test_misfits(void)
     CHECK(run->code == 1 && *run->err, "a folder below a file: %s", run->err);
 }
 
-/* ---- damaged models
- * ----------------------------------------------------------------------------------- */
+/* ---- damaged models -------------------------------------------------------------------------- */
 
 static bool fails_cleanly(const char *name, const void *bytes, size_t size)
 {

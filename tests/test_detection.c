@@ -227,8 +227,7 @@ static void check_face_detector(void)
     free(blobs);
 }
 
-/* ---- the definition, spelled out --------------------------------------------------------------
- */
+/* ---- the definition, spelled out ------------------------------------------------------------- */
 
 struct candidate {
     int label, prior;
@@ -378,8 +377,7 @@ static bool random_case_fits(uint64_t seed)
     return same;
 }
 
-/* ---- more -------------------------------------------------------------------------------------
- */
+/* ---- more ------------------------------------------------------------------------------------ */
 
 /* A crowd of 21 x 20 faces side by side, all of them found; nothing of it where least is 1. */
 static void check_crowd(float least, int expected)

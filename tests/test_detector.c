@@ -14,8 +14,7 @@ static struct vi_detector *open_tiny(const struct tiny *tiny)
     return detector;
 }
 
-/* ---- boxes ------------------------------------------------------------------------------------
- */
+/* ---- boxes ----------------------------------------------------------------------------------- */
 
 struct spot {
     int column, row;
@@ -131,8 +130,7 @@ static void test_clipping(void)
     CHECK(count == 0, "infinitely far: dropped");
 }
 
-/* ---- pictures ----------------------------------------------------------------------------------
- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
 enum { WIDE = 16, HIGH = 12 };
 
@@ -304,8 +302,7 @@ static void test_arguments(void)
     vi_detector_close(&detector);
 }
 
-/* ---- networks ----------------------------------------------------------------------------------
- */
+/* ---- networks -------------------------------------------------------------------------------- */
 
 static void refuse(const char *name, const struct tiny *tiny, const char *text)
 {

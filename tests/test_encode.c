@@ -236,8 +236,7 @@ static void test_deflate(void)
     CHECK(vi_inflate(context, back, 8, "", 0, "x"), "no data");
 }
 
-/* ---- memory that runs out ----------------------------------------------------------------------
- */
+/* ---- memory that runs out -------------------------------------------------------------------- */
 
 struct failing {
     long left; /* allocations that still succeed */

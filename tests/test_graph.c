@@ -7,8 +7,7 @@
 
 static struct nn_context *context;
 
-/* ---- shapes and windows
- * ---------------------------------------------------------------------------- */
+/* ---- shapes and windows ---------------------------------------------------------------------- */
 
 static void check_shapes(void)
 {
@@ -80,8 +79,7 @@ static void check_windows(void)
     }
 }
 
-/* ---- names
- * --------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void check_names(void)
 {
@@ -105,8 +103,7 @@ static void check_names(void)
     CHECK(!graph, "freed");
 }
 
-/* ---- errors
- * ---------------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static struct nn_node *parameter(struct nn_node *x, const char *name, struct nn_shape shape)
 {
@@ -314,8 +311,7 @@ static void check_compile_errors(void)
     nn_graph_free(&graph);
 }
 
-/* ---- several users
- * --------------------------------------------------------------------------------------- */
+/* ---- several users --------------------------------------------------------------------------- */
 
 /* y = w*w*w + w, five uses of one parameter: dy/dw = 3 w^2 + 1. */
 static void check_sums(void)
@@ -383,8 +379,7 @@ static void check_dropout(void)
     nn_graph_free(&graph);
 }
 
-/* ---- LivenessNet
- * -------------------------------------------------------------------------------------------- */
+/* ---- LivenessNet ----------------------------------------------------------------------------- */
 
 static void check_livenessnet(void)
 {

@@ -357,8 +357,7 @@ static void test_text(void)
           "C1 controls are escaped, letters are not");
 }
 
-/* ---- allocations that fail ---------------------------------------------------------------------
- */
+/* ---- allocations that fail ------------------------------------------------------------------- */
 
 struct failing {
     int countdown; /* the allocation that fails; negative: none */

@@ -15,8 +15,7 @@ static void expect(struct nn_graph *graph, enum nn_status status, const char *te
     nn_graph_free(&graph);
 }
 
-/* ---- prior_box ----------------------------------------------------------------------------------
- */
+/* ---- prior_box ------------------------------------------------------------------------------- */
 
 static void try_prior_box(enum nn_status status, const char *text, struct nn_shape map,
                           const struct nn_prior_box_options *options)
@@ -55,8 +54,7 @@ static void check_prior_box(void)
 #undef ROW
 }
 
-/* ---- detection_output ---------------------------------------------------------------------------
- */
+/* ---- detection_output ------------------------------------------------------------------------ */
 
 static void try_output(enum nn_status status, const char *text, struct nn_shape priors,
                        const struct nn_detection_options *options)
@@ -96,8 +94,7 @@ static void check_detection_output(void)
 #undef ROW
 }
 
-/* ---- permute ------------------------------------------------------------------------------------
- */
+/* ---- permute --------------------------------------------------------------------------------- */
 
 static void try_permute(enum nn_status status, int a, int b, int c, int d)
 {
@@ -117,8 +114,7 @@ static void check_permute(void)
     try_permute(NN_ERROR_ARGUMENT, 0, 1, 2, INT32_MIN);
 }
 
-/* ---- crop ---------------------------------------------------------------------------------------
- */
+/* ---- crop ------------------------------------------------------------------------------------ */
 
 static void try_crop(enum nn_status status, struct nn_shape shape, int a, int b, int c, int d)
 {
@@ -143,8 +139,7 @@ static void check_crop(void)
     try_crop(NN_ERROR_SHAPE, (struct nn_shape){.rank = 9}, 0, 0, 0, 0);
 }
 
-/* ---- prelu, maximum -----------------------------------------------------------------------------
- */
+/* ---- prelu, maximum -------------------------------------------------------------------------- */
 
 static void check_pairs(void)
 {
@@ -162,8 +157,7 @@ static void check_pairs(void)
     expect(graph, NN_ERROR_SHAPE, "two equal shapes");
 }
 
-/* ---- conv2d_transpose ---------------------------------------------------------------------------
- */
+/* ---- conv2d_transpose ------------------------------------------------------------------------ */
 
 static void try_up(enum nn_status status, const char *text, int bias,
                    const struct nn_conv2d_options *options)

@@ -6,8 +6,7 @@
 #include "tests/test.h"
 #include "tests/trial.h"
 
-/* ---- every op has a case ------------------------------------------------------------------------
- */
+/* ---- every op has a case --------------------------------------------------------------------- */
 
 static void check_coverage(void)
 {
@@ -22,8 +21,7 @@ static void check_coverage(void)
     CHECK(nn_op_find("no such op") == NULL, "an unknown op is not found");
 }
 
-/* ---- golden
- * --------------------------------------------------------------------------------------- */
+/* ---- golden ---------------------------------------------------------------------------------- */
 
 static const double TOLERANCE = 1e-5;
 
@@ -79,8 +77,7 @@ static void check_golden(struct nn_context *context, const struct nn_archive *go
     }
 }
 
-/* ---- central differences
- * -------------------------------------------------------------------------- */
+/* ---- central differences --------------------------------------------------------------------- */
 
 /* sum(y * r) after a forward run, with tensor `i` moved by `distance` along `direction`. */
 static double loss_along(const struct trial *trial, int i, const float *direction, double distance)

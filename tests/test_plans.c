@@ -6,8 +6,7 @@
 #include "tests/test.h"
 #include "tests/trial.h"
 
-/* ---- op by op
- * ------------------------------------------------------------------------------------- */
+/* ---- op by op -------------------------------------------------------------------------------- */
 
 /* All that a run gives: the value, then gradients and states of all tensors. */
 static float *collect(const struct trial *trial, size_t *count)
@@ -76,8 +75,7 @@ static void check_cases(struct nn_context *one, struct nn_context *three)
     }
 }
 
-/* ---- networks drawn at random
- * ----------------------------------------------------------------------- */
+/* ---- networks drawn at random ---------------------------------------------------------------- */
 
 enum { IMAGES = 3, MOST_NODES = 64, SIDE = 4, CHANNELS = 6 };
 

@@ -153,8 +153,7 @@ static void test_failed_allocations(void)
     }
 }
 
-/* ---- axes
- * ---------------------------------------------------------------------------------------- */
+/* ---- axes ------------------------------------------------------------------------------------ */
 
 static struct vi_axis make_axis(double low, double high, bool log, bool whole)
 {
@@ -220,8 +219,7 @@ static void test_wild_ranges(void)
     CHECK(good, "ticks of %d wild ranges", COUNT * COUNT * 4);
 }
 
-/* ---- charts
- * -------------------------------------------------------------------------------------- */
+/* ---- charts ---------------------------------------------------------------------------------- */
 
 static void test_odd_series(struct nn_context *context)
 {

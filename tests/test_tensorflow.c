@@ -7,8 +7,7 @@
 
 static struct nn_context *context;
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 struct run {
     struct nn_graph *graph;
@@ -70,8 +69,7 @@ static void test_golden(const char *name)
     close_run(&run);
 }
 
-/* ---- the face detector -------------------------------------------------------------------------
- */
+/* ---- the face detector ----------------------------------------------------------------------- */
 
 /* A binary .ppm of 300x300 as the network wants it: BGR, less the mean. */
 static bool load_picture(float *x, const char *name)

@@ -7,8 +7,7 @@
 
 static struct nn_context *context;
 
-/* ---- networks ---------------------------------------------------------------------------------
- */
+/* ---- networks -------------------------------------------------------------------------------- */
 
 #define ATTR(key, value)   "attr { key: '" key "' value { " value " } } "
 #define LIST(key, h, w)    ATTR(key, "list { i: 1 i: " #h " i: " #w " i: 1 }")
@@ -360,8 +359,7 @@ static void test_refused(void)
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) check_network(&networks[i]);
 }
 
-/* ---- damage -----------------------------------------------------------------------------------
- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static struct nn_tf_file files[2]; /* the text and the binary one */
 

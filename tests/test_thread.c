@@ -54,8 +54,7 @@ static void check_jobs(struct nn_context *context, int jobs)
           nn_threads(context), jobs, wrong);
 }
 
-/* ---- a sum over chunks: the same for any number of threads
- * ----------------------------------------- */
+/* ---- a sum over chunks: the same for any number of threads ----------------------------------- */
 
 enum { CHUNKS = 97, CHUNK = 1000 };
 
@@ -77,8 +76,7 @@ static double sum_all(struct nn_context *context)
     return total;
 }
 
-/* ---- workers' allocations are counted together
- * ------------------------------------------------------ */
+/* ---- workers' allocations are counted together ----------------------------------------------- */
 
 struct allocation {
     struct nn_context *context;

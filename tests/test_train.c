@@ -17,8 +17,7 @@ struct training {
     struct nn_node *input, *target, *loss;
 };
 
-/* ---- the same numbers as tests/golden/make_training.py
- * ---------------------------------------------- */
+/* ---- the same numbers as tests/golden/make_training.py --------------------------------------- */
 
 static void fill_weights(struct nn_graph *graph)
 {
@@ -56,8 +55,7 @@ static void fill_batch(const struct training *training, int index, int images)
         for (int k = 0; k < CLASSES; k++) t[n * CLASSES + k] = n % 2 == k ? 1.0f : 0.0f;
 }
 
-/* ---- a training
- * ----------------------------------------------------------------------------------------- */
+/* ---- a training ------------------------------------------------------------------------------ */
 
 static void switch_dropout_off(struct nn_graph *graph)
 {

@@ -12,8 +12,7 @@
 #include "test.h"
 #include "vision/vision.h"
 
-/* ---- a context and a folder, for the tests of one program -------------------------------------
- */
+/* ---- a context and a folder, for the tests of one program ------------------------------------ */
 
 static struct nn_context *context;
 static char folder[256];
@@ -52,8 +51,7 @@ static inline bool says(const char *text)
     return found;
 }
 
-/* ---- the detector -------------------------------------------------------------------------------
- */
+/* ---- the detector ---------------------------------------------------------------------------- */
 
 struct tiny {
     int width, height, channels;

@@ -41,8 +41,7 @@ static const struct op_case OP_CASES[] = {
 };
 enum { OP_CASE_COUNT = sizeof OP_CASES / sizeof *OP_CASES };
 
-/* ---- ops for the tests alone -------------------------------------------------------------------
- */
+/* ---- ops for the tests alone ----------------------------------------------------------------- */
 
 static inline enum nn_status trial_infer_same(struct nn_node *node)
 {
@@ -118,8 +117,7 @@ static inline struct nn_node *trial_weighted_sum(struct nn_node *y, struct nn_no
     return nn_append(&TRIAL_SUM, inputs, 2, NULL);
 }
 
-/* ---- a case as a plan
- * ---------------------------------------------------------------------------- */
+/* ---- a case as a plan ------------------------------------------------------------------------ */
 
 struct trial_options {
     bool no_fusion, no_sharing;
@@ -241,8 +239,7 @@ static inline enum nn_status trial_run(const struct trial *trial)
     return status || trial->row->mode == INFERENCE ? status : nn_backward(trial->plan);
 }
 
-/* ---- comparing
- * ------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 /* Largest difference, relative to the largest expected value; NaN differs from everything. */
 static inline double trial_difference(const float *got, const float *expected, size_t count)

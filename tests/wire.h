@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- a message being written ------------------------------------------------------------------
- */
+/* ---- a message being written ----------------------------------------------------------------- */
 
 struct wire {
     size_t size;
@@ -79,8 +78,7 @@ static inline void wire_double(struct wire *wire, double value)
     wire_little_endian(wire, bits, 8);
 }
 
-/* ---- allocations that fail --------------------------------------------------------------------
- */
+/* ---- allocations that fail ------------------------------------------------------------------- */
 
 struct failing {
     int countdown; /* the allocation that fails; negative: none */

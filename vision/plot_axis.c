@@ -148,8 +148,7 @@ static void linear_ticks(struct vi_axis *axis, double most)
     linear_minor(axis, step);
 }
 
-/* ---- logarithmic: decades, with 2 ... 9 between them ------------------------------------------
- */
+/* ---- logarithmic: decades, with 2 ... 9 between them ----------------------------------------- */
 
 static void log_minor(struct vi_axis *axis, int from, int to)
 {
@@ -187,8 +186,7 @@ void vi_axis_ticks(struct vi_axis *axis, double spacing)
     linear_ticks(axis, most);
 }
 
-/* ---- labels, titles, pages --------------------------------------------------------------------
- */
+/* ---- labels, titles, pages ------------------------------------------------------------------- */
 
 static struct vi_type power_type(struct vi_type type)
 {

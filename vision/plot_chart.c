@@ -115,8 +115,7 @@ static enum nn_status check_chart(struct nn_context *context, const struct vi_ch
     return status ? status : check_range(context, "y", spec->y_min, spec->y_max, false);
 }
 
-/* ---- layout -----------------------------------------------------------------------------------
- */
+/* ---- layout ---------------------------------------------------------------------------------- */
 
 static void choose_ranges(struct chart *chart)
 {
@@ -169,8 +168,7 @@ static void lay_out(struct chart *chart)
     }
 }
 
-/* ---- axes --------------------------------------------------------------------------------------
- */
+/* ---- axes ------------------------------------------------------------------------------------ */
 
 /* A line one pixel thick on whole pixels, whatever the position: grids must not shimmer. */
 static void rule(const struct chart *chart, double at, bool upright, double from, double to,
@@ -242,8 +240,7 @@ static void draw_labels(const struct chart *chart)
     }
 }
 
-/* ---- lines --------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* Draws a connected line point by point, clipped to the plot area. */
 struct brush {
@@ -410,8 +407,7 @@ static struct vi_rgb series_color(const struct vi_chart *spec, int index)
     return palette[(unnamed - 1) % colors];
 }
 
-/* ---- legend
- * --------------------------------------------------------------------------------------- */
+/* ---- legend ---------------------------------------------------------------------------------- */
 
 struct legend {
     double x, y, width, height, row, sample; /* row height; length of the line shown */
@@ -514,8 +510,7 @@ static void draw_legend(struct chart *chart)
     }
 }
 
-/* ---- the whole
- * -------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static enum nn_status open_chart(struct chart *chart, struct nn_context *context,
                                  const struct vi_chart *spec)

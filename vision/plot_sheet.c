@@ -96,8 +96,7 @@ static void draw_scaled(const struct vi_image *page, int x, int y, int cell,
     }
 }
 
-/* ---- the page ----------------------------------------------------------------------------------
- */
+/* ---- the page -------------------------------------------------------------------------------- */
 
 struct sheet {
     struct vi_image page;

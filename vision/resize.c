@@ -136,8 +136,7 @@ void vi_resizer_row(uint8_t *to, const struct vi_resizer *resizer, struct vi_res
         memcpy(to, from->pixels + y * from->stride, (size_t)from->width * (size_t)from->channels);
 }
 
-/* ---- a picture --------------------------------------------------------------------------------
- */
+/* ---- a picture ------------------------------------------------------------------------------- */
 
 static bool valid_size(int width, int height)
 {

@@ -232,8 +232,7 @@ void vi_capture_close(struct vi_capture **capture);
  * not a single picture? */
 bool vi_is_video(const char *path);
 
-/* ---- face/: where the faces are ---------------------------------------------------------------
- */
+/* ---- face/: where the faces are -------------------------------------------------------------- */
 
 struct vi_detector;
 

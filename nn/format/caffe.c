@@ -13,8 +13,7 @@
 
 static const size_t MOST_TEXT = (size_t)1 << 22, MOST_WEIGHTS = (size_t)1 << 31; /* bytes */
 
-/* ---- weights -----------------------------------------------------------------------------------
- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 /* `from` has the axes fill->dim; `to` gets them in fill->order. The axis that comes last there is
  * done in pieces, all other axes inside: reads then run through as many rows of `from` as a piece
@@ -109,8 +108,7 @@ static enum nn_status fill_values(struct nn_caffe_net *net)
     return status;
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static enum nn_status read_text(struct nn_prototext **text, struct nn_context *context,
                                 const char *path)

@@ -93,8 +93,7 @@ struct nn_caffe_build { /* a layer being built */
     bool lacks;                           /* counted in net->lacking */
 };
 
-/* ---- caffe_net.c -------------------------------------------------------------------------------
- */
+/* ---- caffe_net.c ----------------------------------------------------------------------------- */
 
 /* Builds the graph; net has text, weights and context. */
 enum nn_status nn_caffe_net_build(struct nn_caffe_net *net);
@@ -104,8 +103,7 @@ void nn_caffe_net_fail(struct nn_caffe_net *net, enum nn_status status, int line
 /* `items`, or a longer copy of them, with room for one more than `count`; NULL: no memory. */
 void *nn_caffe_grow(struct nn_caffe_net *net, void *items, int *capacity, int count, size_t size);
 
-/* ---- caffe_layer.c: for builders --------------------------------------------------------------
- */
+/* ---- caffe_layer.c: for builders ------------------------------------------------------------- */
 
 /* "'deploy.prototxt', line 212: layer 'conv4' (Convolution): ..."; line 0: the layer's. */
 void nn_caffe_fail(struct nn_caffe_build *layer, enum nn_status status, int line,

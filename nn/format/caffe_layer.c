@@ -26,8 +26,7 @@ void nn_caffe_fail(struct nn_caffe_build *layer, enum nn_status status, int line
                       nn_quote(name, layer->name), nn_quote(type, layer->type_name), what);
 }
 
-/* ---- parameters --------------------------------------------------------------------------------
- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 /* The one field of this name; NULL: none. */
 static struct nn_prototext_field *find_one(struct nn_caffe_build *layer, const char *name)
@@ -213,8 +212,7 @@ void nn_caffe_use(struct nn_prototext_field *message, const char *names)
     }
 }
 
-/* ---- axes --------------------------------------------------------------------------------------
- */
+/* ---- axes ------------------------------------------------------------------------------------ */
 
 /* Caffe's axes in this order, but for the images and those of length 1; returns how many. */
 static int long_axes(int axes[NN_MAX_RANK], const struct nn_caffe_value *value, const int *order)
@@ -303,8 +301,7 @@ struct nn_node *nn_caffe_view(struct nn_caffe_build *layer, const struct nn_caff
     return nn_reshape(from.node, shape);
 }
 
-/* ---- nodes -------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 void nn_caffe_make(struct nn_caffe_build *layer, struct nn_node *node,
                    const struct nn_caffe_value *like)
@@ -332,8 +329,7 @@ struct nn_node *nn_caffe_helper(struct nn_caffe_build *layer, struct nn_node *no
     return nn_name(node, name);
 }
 
-/* ---- weights -----------------------------------------------------------------------------------
- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 enum { SHAPE_TEXT = 112 };
 

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- batch norm and scale ----------------------------------------------------------------------
- */
+/* ---- batch norm and scale -------------------------------------------------------------------- */
 
 /* Blobs: sums of means and of variances, and the number that both are to be divided by. */
 static struct nn_node *statistic(struct nn_caffe_build *layer, const char *what, int blob,
@@ -63,8 +62,7 @@ static void build_scale(struct nn_caffe_build *layer)
     nn_caffe_make(layer, nn_name(nn_scale_shift(x.node, gamma, beta), layer->name), &x);
 }
 
-/* ---- activations -------------------------------------------------------------------------------
- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 static void build_relu(struct nn_caffe_build *layer)
 {
@@ -116,8 +114,7 @@ static void build_softmax(struct nn_caffe_build *layer)
     nn_caffe_make(layer, nn_name(nn_softmax(x.node), layer->name), &x);
 }
 
-/* ---- element by element ------------------------------------------------------------------------
- */
+/* ---- element by element ---------------------------------------------------------------------- */
 
 static bool same_dims(struct nn_caffe_build *layer, const struct nn_caffe_value *a,
                       const struct nn_caffe_value *b)
@@ -167,8 +164,7 @@ static void build_eltwise(struct nn_caffe_build *layer)
     nn_caffe_make(layer, nn_name(y, layer->name), &layer->bottom[0]);
 }
 
-/* ---- normalize ---------------------------------------------------------------------------------
- */
+/* ---- normalize ------------------------------------------------------------------------------- */
 
 /* Over the channels of a pixel; or, across_spatial, over all of an image: then as one long row. */
 static void build_normalize(struct nn_caffe_build *layer)

@@ -38,8 +38,7 @@ static struct pair read_pair(struct nn_caffe_build *layer, const char *scalar, c
     return (struct pair){values[0], values[1]};
 }
 
-/* ---- convolutions ------------------------------------------------------------------------------
- */
+/* ---- convolutions ---------------------------------------------------------------------------- */
 
 /* Deconvolution is the same with the roles of input and output channels exchanged. */
 static void build_windows(struct nn_caffe_build *layer, bool transposed)
@@ -99,8 +98,7 @@ static void build_deconvolution(struct nn_caffe_build *layer)
     build_windows(layer, true);
 }
 
-/* ---- pooling -----------------------------------------------------------------------------------
- */
+/* ---- pooling --------------------------------------------------------------------------------- */
 
 /* Windows along one axis as Caffe counts them; 0: none fits. With padding a last window that would
  * begin in it is dropped; without, such a window lies outside the picture and has no maximum. */
@@ -175,8 +173,7 @@ static void build_pooling(struct nn_caffe_build *layer)
     nn_caffe_make(layer, nn_name(y, layer->name), &x);
 }
 
-/* ---- inner product -----------------------------------------------------------------------------
- */
+/* ---- inner product --------------------------------------------------------------------------- */
 
 /* The data stay as they are: the weights' rows are brought into the order of the node's axes. */
 static void build_inner_product(struct nn_caffe_build *layer)

@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* ---- concat ------------------------------------------------------------------------------------
- */
+/* ---- concat ---------------------------------------------------------------------------------- */
 
 /* Which axis of the node Caffe's axis is. */
 static int place_of(const struct nn_caffe_value *value, int axis)
@@ -44,8 +43,7 @@ static void build_concat(struct nn_caffe_build *layer)
     nn_caffe_make(layer, nn_name(y, layer->name), first);
 }
 
-/* ---- permute -----------------------------------------------------------------------------------
- */
+/* ---- permute --------------------------------------------------------------------------------- */
 
 static void build_permute(struct nn_caffe_build *layer)
 {
@@ -71,8 +69,7 @@ static void build_permute(struct nn_caffe_build *layer)
     }
 }
 
-/* ---- other shapes ------------------------------------------------------------------------------
- */
+/* ---- other shapes ---------------------------------------------------------------------------- */
 
 /* The bottom as `rank` axes; the first one is its own. */
 static void make_view(struct nn_caffe_build *layer, const int *dims, int rank)
@@ -157,8 +154,7 @@ static void build_reshape(struct nn_caffe_build *layer)
     if (rank) make_view(layer, dims, rank);
 }
 
-/* ---- crop --------------------------------------------------------------------------------------
- */
+/* ---- crop ------------------------------------------------------------------------------------ */
 
 /* The first bottom cut to the second one's size, from `axis` on. */
 static void build_crop(struct nn_caffe_build *layer)

@@ -7,8 +7,7 @@
 #include <float.h>
 #include <math.h>
 
-/* ---- prior boxes -------------------------------------------------------------------------------
- */
+/* ---- prior boxes ----------------------------------------------------------------------------- */
 
 /* The ratios besides 1, each followed by its inverse where they are flipped; one that is there
  * already is left out. */
@@ -80,8 +79,7 @@ static void build_prior_box(struct nn_caffe_build *layer)
     nn_caffe_make(layer, nn_name(y, layer->name), NULL);
 }
 
-/* ---- detections --------------------------------------------------------------------------------
- */
+/* ---- detections ------------------------------------------------------------------------------ */
 
 /* Suppression's parameters are a message of their own. */
 static void read_suppression(struct nn_caffe_build *layer, struct nn_detection_options *options)

@@ -39,8 +39,7 @@ void *nn_caffe_grow(struct nn_caffe_net *net, void *items, int *capacity, int co
     return grown;
 }
 
-/* ---- blobs -------------------------------------------------------------------------------------
- */
+/* ---- blobs ----------------------------------------------------------------------------------- */
 
 static struct nn_caffe_top *find_top(const struct nn_caffe_net *net, const char *name)
 {
@@ -73,8 +72,7 @@ static const char *name_of(struct nn_caffe_net *net, const struct nn_prototext_f
     return NULL;
 }
 
-/* ---- input -------------------------------------------------------------------------------------
- */
+/* ---- input ----------------------------------------------------------------------------------- */
 
 static void add_input(struct nn_caffe_net *net, const char *name, const int *dims, int rank,
                       int line)
@@ -141,8 +139,7 @@ static void add_input_layer(struct nn_caffe_net *net, struct nn_prototext_field 
         add_input(net, name_of(net, top), dims, rank, layer->line);
 }
 
-/* ---- phases ------------------------------------------------------------------------------------
- */
+/* ---- phases ---------------------------------------------------------------------------------- */
 
 static int64_t level_of(struct nn_caffe_net *net, struct nn_prototext_field *message,
                         const char *name, int64_t fallback)
@@ -208,8 +205,7 @@ static bool is_included(struct nn_caffe_net *net, struct nn_prototext_field *sta
     return !met;
 }
 
-/* ---- layers ------------------------------------------------------------------------------------
- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 /* V2's types are strings with V2's names, V1's are words of their own. */
 static const struct nn_caffe_type *find_type(const struct nn_prototext_field *type, bool v1)
@@ -349,8 +345,7 @@ static void add_layer(struct nn_caffe_build *layer, struct nn_prototext_field *f
                       "layers of this type are not supported");
 }
 
-/* ---- the network -------------------------------------------------------------------------------
- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 static enum nn_status check_size(struct nn_caffe_net *net, struct nn_prototext_field *root,
                                  const char *kind)

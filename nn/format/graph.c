@@ -23,8 +23,7 @@
 enum { VERSION = 1, MOST_NODES = 10000 };
 static const char KEY[] = "architecture";
 
-/* ---- which nodes: the network, without the loss that was built onto it ------------------------
- */
+/* ---- which nodes: the network, without the loss that was built onto it ----------------------- */
 
 static void mark_network(bool *wanted, const struct nn_graph *graph)
 {
@@ -43,8 +42,7 @@ static void mark_network(bool *wanted, const struct nn_graph *graph)
     }
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_shape(struct nn_text *text, const struct nn_shape *shape)
 {
@@ -141,8 +139,7 @@ enum nn_status nn_graph_save(struct nn_graph *graph, struct nn_archive *archive)
     return status;
 }
 
-/* ---- reading
- * -------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bool read_int(int *value, const struct nn_json *json)
 {
@@ -331,8 +328,7 @@ enum nn_status nn_graph_load(struct nn_graph **loaded, struct nn_context *contex
     return status;
 }
 
-/* ---- identity of weights
- * ---------------------------------------------------------------------------- */
+/* ---- identity of weights --------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {

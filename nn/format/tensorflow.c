@@ -16,8 +16,7 @@
 
 static const size_t MAX_TEXT = (size_t)1 << 26, MAX_BINARY = (size_t)1 << 29;
 
-/* ---- nodes -------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static int compare_nodes(const void *a, const void *b)
 {
@@ -219,8 +218,7 @@ static enum nn_status build_all(struct nn_tf_reader *reader, struct nn_tf_node *
     return status ? status : nn_tf_fill_all(reader);
 }
 
-/* ---- the files ---------------------------------------------------------------------------------
- */
+/* ---- the files ------------------------------------------------------------------------------- */
 
 static int count_inputs(struct nn_prototext_field *root)
 {

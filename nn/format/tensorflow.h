@@ -15,8 +15,7 @@
 #include "nn/format/protowire.h"
 #include "nn/internal.h"
 
-/* ---- constants ---------------------------------------------------------------------------------
- */
+/* ---- constants ------------------------------------------------------------------------------- */
 
 enum { NN_TF_MOST_AXES = 8 };
 
@@ -57,8 +56,7 @@ const char *nn_tf_constants_find(struct nn_tf_tensor *tensor, bool *found,
                                  const struct nn_tf_constants *constants, const char *name,
                                  size_t name_size);
 
-/* ---- the network -------------------------------------------------------------------------------
- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 enum { NN_TF_MOST_NODES = 10000, NN_TF_MOST_INPUTS = 32 };
 
@@ -156,8 +154,7 @@ bool nn_tf_charge(struct nn_tf_reader *reader, const struct nn_tf_node *node, si
 /* Gives all parameters their values; seals the graph. */
 enum nn_status nn_tf_fill_all(struct nn_tf_reader *reader);
 
-/* ---- ops ---------------------------------------------------------------------------------------
- */
+/* ---- ops ------------------------------------------------------------------------------------- */
 
 /* Builds node->value (inputs are built). */
 struct nn_tf_op {
@@ -167,8 +164,7 @@ struct nn_tf_op {
 };
 const struct nn_tf_op *nn_tf_op_find(const char *name);
 
-/* ---- the files ---------------------------------------------------------------------------------
- */
+/* ---- the files ------------------------------------------------------------------------------- */
 
 struct nn_tf_file {
     void *bytes;

@@ -26,8 +26,7 @@ enum { ATTR_STRING = 2, ATTR_INT = 3, ATTR_BOOL = 5, ATTR_TYPE = 6, ATTR_TENSOR 
 enum { TENSOR_TYPE = 1, TENSOR_SHAPE = 2, TENSOR_CONTENT = 4 };
 enum { SHAPE_DIM = 2, SHAPE_UNKNOWN_RANK = 3, DIM_SIZE = 1 };
 
-/* ---- tensors -----------------------------------------------------------------------------------
- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static const struct type_row {
     enum nn_tf_type type;
@@ -200,8 +199,7 @@ const char *nn_tf_tensor_from_text(struct nn_tf_tensor *tensor, struct nn_protot
     return wrong ? wrong : check_values(tensor, content ? content->size : 0);
 }
 
-/* ---- values ------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static double content_value(const struct nn_tf_tensor *tensor, size_t index)
 {
@@ -286,8 +284,7 @@ int nn_tf_tensor_ints(int *to, int most, const struct nn_tf_tensor *tensor)
     return (int)tensor->count;
 }
 
-/* ---- nodes of the binary file ------------------------------------------------------------------
- */
+/* ---- nodes of the binary file ---------------------------------------------------------------- */
 
 /* Bytes that are a text, without a NUL. */
 struct span {

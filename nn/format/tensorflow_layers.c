@@ -11,8 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- inputs ------------------------------------------------------------------------------------
- */
+/* ---- inputs ---------------------------------------------------------------------------------- */
 
 static bool is(const struct nn_tf_node *node, const char *op)
 {
@@ -68,8 +67,7 @@ static struct nn_node *take_bias(struct nn_tf_reader *reader, struct nn_tf_node 
     return nn_tf_values(reader, sum, side, nn_shape1(channels), false);
 }
 
-/* ---- padding and convolution -------------------------------------------------------------------
- */
+/* ---- padding and convolution ----------------------------------------------------------------- */
 
 static bool zero_or_more(const int *values, int count)
 {
@@ -261,8 +259,7 @@ static void build_mat_mul(struct nn_tf_reader *reader, struct nn_tf_node *node)
     node->value = nn_name(nn_dense(x, w, bias), tail->name);
 }
 
-/* ---- element by element ------------------------------------------------------------------------
- */
+/* ---- element by element ---------------------------------------------------------------------- */
 
 static void build_sum(struct nn_tf_reader *reader, struct nn_tf_node *node)
 {
@@ -354,8 +351,7 @@ static void build_l2_normalize(struct nn_tf_reader *reader, struct nn_tf_node *n
     node->value = nn_name(nn_l2_normalize(x, scale, 1e-10f), tail->name);
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------
- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
 static void build_identity(struct nn_tf_reader *reader, struct nn_tf_node *node)
 {
@@ -413,8 +409,7 @@ static void build_concat(struct nn_tf_reader *reader, struct nn_tf_node *node)
     node->value = nn_name(nn_concat(values, count, boxes ? 2 : axis), node->name);
 }
 
-/* ---- detection ---------------------------------------------------------------------------------
- */
+/* ---- detection ------------------------------------------------------------------------------- */
 
 static void build_prior_box(struct nn_tf_reader *reader, struct nn_tf_node *node)
 {
@@ -471,8 +466,7 @@ static void build_detection_output(struct nn_tf_reader *reader, struct nn_tf_nod
     node->value = nn_name(nn_detection_output(x[0], x[1], x[2], &options), node->name);
 }
 
-/* ---- the input ---------------------------------------------------------------------------------
- */
+/* ---- the input ------------------------------------------------------------------------------- */
 
 /* The largest step of the file's prior boxes, a whole number; 0: there is none. */
 static int largest_step(struct nn_tf_reader *reader)
@@ -554,8 +548,7 @@ static void build_placeholder(struct nn_tf_reader *reader, struct nn_tf_node *no
     if (input_shape(&shape, reader, node)) node->value = nn_input(reader->graph, node->name, shape);
 }
 
-/* ---- the list ----------------------------------------------------------------------------------
- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static const struct nn_tf_op OPS[] = {{"Placeholder", 0, 0, build_placeholder},
                                       {"Identity", 1, 1, build_identity},

@@ -11,8 +11,7 @@
 
 enum { MOST_CHARGED = 1 << 21 /* floats: 8 MB */ };
 
-/* ---- errors ------------------------------------------------------------------------------------
- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 /* "'x.pbtxt', line 7: node 'conv' (Conv2D)" */
 static void place_of(char place[4 * NN_QUOTED], const struct nn_tf_reader *reader,
@@ -50,8 +49,7 @@ enum nn_status nn_tf_status(struct nn_tf_reader *reader, const struct nn_tf_node
     return nn_fail(reader->context, status, "%s: %s", place, reader->graph->error);
 }
 
-/* ---- attributes --------------------------------------------------------------------------------
- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 /* Whether `field` is an attr with this key; nothing is marked. */
 static bool has_key(const struct nn_prototext_field *field, const char *key)
@@ -205,8 +203,7 @@ bool nn_tf_common(struct nn_tf_reader *reader, struct nn_tf_node *node)
            nn_tf_word(&which, reader, node, "data_format", formats);
 }
 
-/* ---- constants ---------------------------------------------------------------------------------
- */
+/* ---- constants ------------------------------------------------------------------------------- */
 
 bool nn_tf_constant(struct nn_tf_tensor *tensor, struct nn_tf_reader *reader,
                     struct nn_tf_node *node, int index)

@@ -23,8 +23,7 @@ enum { WIDE_1 = 24, WIDE_2 = 12 };
 enum { WIDE_1 = 12, WIDE_2 = 6 };
 #endif
 
-/* ---- forward -----------------------------------------------------------------------------------
- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 INLINE vf load_filters(const float *p, int lanes)
 {
@@ -200,8 +199,7 @@ static void conv_finish(float *y, const struct nn_conv_row *row, const struct nn
     finish(y, row, epilogue, epilogue->residual, 0, row->filters, row->pixels);
 }
 
-/* ---- gradient of the weights
- * --------------------------------------------------------------------- */
+/* ---- gradient of the weights ----------------------------------------------------------------- */
 
 /* m rows of dw (neighbouring floats of the window) x v vectors of filters, summed over all pixels
  * in registers: an outer product per pixel. */
@@ -307,8 +305,7 @@ static void conv_gradient(float *dw, const float *x, const float *dy,
                        filters - filter);
 }
 
-/* ---- transpose
- * ------------------------------------------------------------------------------------- */
+/* ---- transpose ------------------------------------------------------------------------------- */
 
 static void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,
                       int rows, int columns)

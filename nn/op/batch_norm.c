@@ -63,8 +63,7 @@ static enum nn_status infer(struct nn_node *node)
     return NN_OK;
 }
 
-/* ---- chunks of rows
- * ------------------------------------------------------------------------------ */
+/* ---- chunks of rows -------------------------------------------------------------------------- */
 
 static size_t chunk_rows(const struct nn_node *node)
 {
@@ -115,8 +114,7 @@ static size_t prepared(const struct nn_node *node)
     return 2 * (size_t)nn_channels(node);
 }
 
-/* ---- forward
- * --------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static void measure_chunk(void *argument, int index, int thread)
 {
@@ -217,8 +215,7 @@ static void prepare(struct nn_step *step)
     }
 }
 
-/* ---- backward
- * ---------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static void sum_chunk(void *argument, int index, int thread)
 {

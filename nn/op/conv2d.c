@@ -50,8 +50,7 @@ struct geometry {
     bool by_winograd; /* at inference */
 };
 
-/* ---- geometry -----------------------------------------------------------------------------------
- */
+/* ---- geometry -------------------------------------------------------------------------------- */
 
 /* Large 3x3 convolutions of stride 1 go that way at inference. */
 static void look_at_winograd(struct geometry *g, const struct attributes *a)
@@ -171,8 +170,7 @@ static const struct geometry *geometry_of(const struct nn_node *node)
     return ((const struct attributes *)node->attributes)->geometry;
 }
 
-/* ---- forward and dx: one job
- * ----------------------------------------------------------------------- */
+/* ---- forward and dx: one job ----------------------------------------------------------------- */
 
 struct job {
     const struct nn_step *step;
@@ -311,8 +309,7 @@ static void forward(struct nn_step *step)
     run_job(&job);
 }
 
-/* ---- backward
- * -------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* The backward workspace: turned weights, scratch per thread, partial sums per chunk. */
 struct parts {

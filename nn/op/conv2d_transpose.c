@@ -41,8 +41,7 @@ static const struct nn_field FIELDS[] = {
     {NULL, NN_FIELD_INT, 0},
 };
 
-/* ---- shape ------------------------------------------------------------------------------------
- */
+/* ---- shape ----------------------------------------------------------------------------------- */
 
 static bool within(int value, int least)
 {
@@ -116,8 +115,7 @@ static enum nn_status infer(struct nn_node *node)
     return NN_OK;
 }
 
-/* ---- pairs of pixels --------------------------------------------------------------------------
- */
+/* ---- pairs of pixels ------------------------------------------------------------------------- */
 
 struct geometry {
     int kernel_h, kernel_w, groups;
@@ -225,8 +223,7 @@ static void join_rows(const struct nn_kernels *kernels, float *to, const float *
     }
 }
 
-/* ---- forward: a row of y, of all images ---------------------------------------------------------
- */
+/* ---- forward: a row of y, of all images ------------------------------------------------------ */
 
 static void start_row(float *y, const float *bias, size_t pixels, size_t filters)
 {
@@ -258,8 +255,7 @@ static void forward(struct nn_step *step)
     nn_parallel(step->context, step->node->shape.dim[1], forward_row, step);
 }
 
-/* ---- backward ----------------------------------------------------------------------------------
- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* w's transposed matrices. */
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)

@@ -80,8 +80,7 @@ static inline bool complete_pass(struct pass *pass, struct nn_graph *graph, stru
     return true;
 }
 
-/* ---- the padded copy
- * ------------------------------------------------------------------------------ */
+/* ---- the padded copy ------------------------------------------------------------------------- */
 
 /* Source index of position `at` of the spread, padded axis; -1 where zeros are. */
 static inline int source_index(int at, int before, int spread, int size)

@@ -48,8 +48,7 @@ static int rows_of(const struct nn_step *step)
     return (int)nn_rows(step->node, step->run->images);
 }
 
-/* ---- forward ----------------------------------------------------------------------------------
- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static void forward_piece(void *argument, int piece, int thread)
 {
@@ -77,8 +76,7 @@ static void forward(struct nn_step *step)
     nn_parallel(step->context, ceil_divide(filters_of(step), PIECE), forward_piece, step);
 }
 
-/* ---- backward -----------------------------------------------------------------------------------
- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
 {

@@ -50,8 +50,7 @@ static const struct nn_field FIELDS[] = {
 
 enum { ROW = 7 }; /* image, label, confidence, xmin, ymin, xmax, ymax */
 
-/* ---- shape ------------------------------------------------------------------------------------
- */
+/* ---- shape ----------------------------------------------------------------------------------- */
 
 static enum nn_status check_attributes(struct nn_node *node)
 {
@@ -112,8 +111,7 @@ static size_t prior_count(const struct nn_node *node)
     return count;
 }
 
-/* ---- keys: candidates that sort ---------------------------------------------------------------
- */
+/* ---- keys: candidates that sort -------------------------------------------------------------- */
 
 /* Larger is better. A float's bits sort as the numbers do once those of negative ones are turned
  * round; adding 0 makes -0 equal to 0. */
@@ -171,8 +169,7 @@ static void sort(struct best *best)
     }
 }
 
-/* ---- boxes ------------------------------------------------------------------------------------
- */
+/* ---- boxes ----------------------------------------------------------------------------------- */
 
 struct box {
     float xmin, ymin, xmax, ymax, size;
@@ -212,8 +209,7 @@ static float overlap(const struct box *a, const struct box *b)
     return size > 0.0f ? size / (a->size + b->size - size) : 0.0f;
 }
 
-/* ---- an image ---------------------------------------------------------------------------------
- */
+/* ---- an image -------------------------------------------------------------------------------- */
 
 /* A thread's memory: the best of a class, the best of all, and the boxes kept of a class. */
 struct scratch {

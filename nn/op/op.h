@@ -9,8 +9,7 @@
 /* Work that is cheaper than waking a thread: floats of a simple elementwise loop. */
 enum { NN_GRAIN = 16 * 1024 };
 
-/* ---- shape rules ------------------------------------------------------------------------------
- */
+/* ---- shape rules ----------------------------------------------------------------------------- */
 
 static inline enum nn_status nn_op_infer_same(struct nn_node *node)
 {
@@ -59,8 +58,7 @@ static inline enum nn_status nn_op_expect_channels(struct nn_node *node, int i, 
                          node->op->name, node->name, what, channels, nn_shape_text(text, *shape));
 }
 
-/* ---- at run time --------------------------------------------------------------------------------
- */
+/* ---- at run time ----------------------------------------------------------------------------- */
 
 /* Images of a tensor in this run. */
 static inline int nn_op_images(const struct nn_node *node, const struct nn_run *run)

@@ -53,8 +53,7 @@ static bool is(const uint8_t *id, const char *word)
     return memcmp(id, word, 4) == 0;
 }
 
-/* ---- header ------------------------------------------------------------------------------------
- */
+/* ---- header ---------------------------------------------------------------------------------- */
 
 /* Names under which Motion-JPEG goes in AVI. */
 static bool is_motion_jpeg(const char *codec)
@@ -167,8 +166,7 @@ static enum nn_status open_avi(struct vi_capture *capture)
     return NN_OK;
 }
 
-/* ---- chunks ------------------------------------------------------------------------------------
- */
+/* ---- chunks ---------------------------------------------------------------------------------- */
 
 enum what {
     FRAME,
@@ -281,8 +279,7 @@ static bool next_chunk(struct vi_capture *capture, enum what *what, uint32_t *si
     return true;
 }
 
-/* ---- frames ------------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 static enum vi_found broken(struct vi_capture *capture, const char *what)
 {

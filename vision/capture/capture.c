@@ -202,8 +202,7 @@ void vi_capture_close(struct vi_capture **capture)
     *capture = NULL;
 }
 
-/* ---- frames ------------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 enum vi_found vi_capture_found(struct vi_capture *capture, enum nn_status status)
 {

@@ -9,8 +9,7 @@
 
 #include "vision/vision.h"
 
-/* ---- stream.c: bytes of a file, a pipe or standard input --------------------------------------
- */
+/* ---- stream.c: bytes of a file, a pipe or standard input ------------------------------------- */
 
 /* Buffered; the next VI_HEAD bytes can be looked at before they are taken. */
 enum { VI_HEAD = 4096 };
@@ -56,8 +55,7 @@ enum nn_status vi_bytes_append(struct vi_bytes *bytes, struct nn_context *contex
 enum nn_status vi_bytes_read(struct vi_bytes *bytes, struct vi_stream *stream, size_t size);
 void vi_bytes_free(struct vi_bytes *bytes, struct nn_context *context);
 
-/* ---- sources ------------------------------------------------------------------------------------
- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 /* The longest frame that is read, in bytes; more is damage. */
 enum { VI_MAX_FRAME = 64 << 20 };

@@ -66,8 +66,7 @@ static bool knows(const char *path, const uint8_t *head, size_t size)
     return false; /* it is asked when all others have shaken their heads */
 }
 
-/* ---- what comes from the ends ------------------------------------------------------------------
- */
+/* ---- what comes from the ends ---------------------------------------------------------------- */
 
 /* read() that closes an end with nothing more to come. */
 static size_t read_end(int *end, void *to, size_t size)
@@ -205,8 +204,7 @@ static size_t take(struct vi_capture *capture, uint8_t *to, size_t size)
     return done;
 }
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* What it said, on one line and fit for a terminal, without the addresses in "[mov @ 0x55d0]". */
 static void tidy(char to[2 * MAX_WORDS + 1], const char *from)
@@ -278,8 +276,7 @@ static enum vi_found finish(struct vi_capture *capture, bool whole)
     return VI_FOUND_BROKEN;
 }
 
-/* ---- frames ------------------------------------------------------------------------------------
- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 /* "P6\n640 480\n255\n", and nothing else. */
 static enum vi_found read_header(struct vi_capture *capture)
@@ -335,8 +332,7 @@ static enum vi_found read_frame(struct vi_capture *capture, bool wanted)
     return VI_FOUND_FRAME;
 }
 
-/* ---- starting ----------------------------------------------------------------------------------
- */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 /* `passing`: the option that lets frames through as they are, "-fps_mode" since 5.1, before
  * "-vsync", which 9 knows no more. */

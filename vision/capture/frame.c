@@ -25,8 +25,7 @@ enum nn_status vi_capture_size(struct vi_capture *capture, int width, int height
     return vi_image_new(image, capture->context, width, height, 3);
 }
 
-/* ---- JPEG --------------------------------------------------------------------------------------
- */
+/* ---- JPEG ------------------------------------------------------------------------------------ */
 
 /* The tables of ITU-T T.81, annex K.3, as one DHT segment: for luma and chroma (number 0, 1) and
  * for differences of DC and for AC (class 0, 1): 16 counts of codes by length, then the values. */
@@ -120,8 +119,7 @@ done:
     return status;
 }
 
-/* ---- luma and chroma ---------------------------------------------------------------------------
- */
+/* ---- luma and chroma ------------------------------------------------------------------------- */
 
 /* ITU-R BT.601 with 16 bits behind the point. Limited range has luma in 16..235 and chroma in
  * 16..240, so that luma is stretched by 255/219 and chroma by 255/224; full range is JFIF's.

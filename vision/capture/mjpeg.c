@@ -12,8 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- where frames begin and end ----------------------------------------------------------------
- */
+/* ---- where frames begin and end -------------------------------------------------------------- */
 
 /* Names of JPEG markers: ITU-T T.81, table B.1. */
 enum { RST0 = 0xd0, RST7 = 0xd7, SOI = 0xd8, EOI = 0xd9, APP2 = 0xe2, TEM = 0x01 };
@@ -138,8 +137,7 @@ bool vi_mjpeg_is_stream(struct vi_stream *stream)
     }
 }
 
-/* ---- the source --------------------------------------------------------------------------------
- */
+/* ---- the source ------------------------------------------------------------------------------ */
 
 struct mjpeg {
     struct walk walk;

@@ -68,8 +68,7 @@ static void damaged(struct parser *parser, const uint8_t *at, const char *format
                              mp4->name, (unsigned long long)offset, text);
 }
 
-/* ---- boxes inside of the movie -----------------------------------------------------------------
- */
+/* ---- boxes inside of the movie --------------------------------------------------------------- */
 
 /* Takes the next box off `rest`; false: there is none, or an error. */
 static bool take_box(struct parser *parser, struct span *rest, uint32_t *type, struct span *body)
@@ -147,8 +146,7 @@ static struct vi_mp4_rows table(struct parser *parser, struct span body, size_t 
     return rows;
 }
 
-/* ---- what a track holds ------------------------------------------------------------------------
- */
+/* ---- what a track holds ---------------------------------------------------------------------- */
 
 static const struct {
     uint32_t type;
@@ -263,8 +261,7 @@ static void check_reference(struct parser *parser, struct span information)
         }
 }
 
-/* ---- sample tables -----------------------------------------------------------------------------
- */
+/* ---- sample tables --------------------------------------------------------------------------- */
 
 static void read_sizes(struct parser *parser, struct span samples)
 {
@@ -345,8 +342,7 @@ static void read_times(struct parser *parser, struct span samples)
     mp4->duration = ticks / mp4->timescale;
 }
 
-/* ---- track -------------------------------------------------------------------------------------
- */
+/* ---- track ----------------------------------------------------------------------------------- */
 
 /* tkhd or mvhd: the matrix of the track, or of the movie. Its rows are (a b u) (c d v) (x y w),
  * numbers of 16 bits behind the point, and it maps (p q) to (a p + c q + x, b p + d q + y). Only
@@ -443,8 +439,7 @@ static void read_movie(struct parser *parser)
             nn_fail(parser->context, NN_ERROR_FORMAT, "%s: MP4 without a video track", mp4->name);
 }
 
-/* ---- boxes of the file -------------------------------------------------------------------------
- */
+/* ---- boxes of the file ----------------------------------------------------------------------- */
 
 /* Reads a box's header at `at`: type, where the body begins, where the box ends (maybe beyond the
  * file's end). False: these are no 8 bytes, or no box. */
@@ -524,8 +519,7 @@ enum nn_status vi_mp4_open(struct vi_mp4 *mp4, struct nn_context *context, struc
     return parser.status;
 }
 
-/* ---- samples, one after the other --------------------------------------------------------------
- */
+/* ---- samples, one after the other ------------------------------------------------------------ */
 
 static uint32_t size_of(const struct vi_mp4 *mp4, uint32_t sample)
 {

@@ -65,8 +65,7 @@ static enum nn_status add_name(struct pictures *pictures, const char *name)
     return NN_OK;
 }
 
-/* ---- listing -----------------------------------------------------------------------------------
- */
+/* ---- listing --------------------------------------------------------------------------------- */
 
 static enum nn_status list_folder(struct pictures *pictures, const struct place *above);
 
@@ -159,8 +158,7 @@ static enum nn_status list(struct pictures *pictures)
     return NN_OK;
 }
 
-/* ---- the source --------------------------------------------------------------------------------
- */
+/* ---- the source ------------------------------------------------------------------------------ */
 
 /* A JPEG may be a stream of them: capture.c looks. */
 static bool knows(const char *path, const uint8_t *head, size_t size)

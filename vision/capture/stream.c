@@ -243,8 +243,7 @@ const char *vi_stream_name(const struct vi_stream *stream)
     return stream->name;
 }
 
-/* ---- bytes taken out of a stream ---------------------------------------------------------------
- */
+/* ---- bytes taken out of a stream ------------------------------------------------------------- */
 
 enum nn_status vi_bytes_append(struct vi_bytes *bytes, struct nn_context *context, const void *from,
                                size_t size)

@@ -14,8 +14,7 @@
 enum { ROW = 7, LABEL = 1, CONFIDENCE = 2, BOX = 3 }; /* of a row of detection_output */
 enum { BLOCK = 64 };
 
-/* ---- memory, once
- * -------------------------------------------------------------------------------- */
+/* ---- memory, once ---------------------------------------------------------------------------- */
 
 static size_t round_up(size_t bytes)
 {
@@ -58,8 +57,7 @@ enum nn_status vi_detect_start(struct vi_detector *detector)
     return new_bands(detector);
 }
 
-/* ---- picture to floats
- * ------------------------------------------------------------------------------ */
+/* ---- picture to floats ----------------------------------------------------------------------- */
 
 static void fill_row(float *to, const uint8_t *pixel, const struct vi_detector *detector)
 {
@@ -129,8 +127,7 @@ static enum nn_status fill_input(struct vi_detector *detector, const struct vi_i
     return NN_OK;
 }
 
-/* ---- rows to faces
- * ---------------------------------------------------------------------------------- */
+/* ---- rows to faces --------------------------------------------------------------------------- */
 
 static float clip(float share, int size)
 {

@@ -8,8 +8,7 @@
 static const char KIND[] = "face-detector";
 enum { MOST_FACES = 1 << 16 };
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static enum nn_status fail(struct vi_detector *detector, const char *path, const char *what)
 {
@@ -63,8 +62,7 @@ static enum nn_status load(struct vi_detector *detector, const struct vi_detecto
                                 files->weights);
 }
 
-/* ---- is it a face detector? ---------------------------------------------------------------------
- */
+/* ---- is it a face detector? ------------------------------------------------------------------ */
 
 static bool is_op(const struct nn_node *node, const char *op)
 {
@@ -139,8 +137,7 @@ static enum nn_status check(struct vi_detector *detector, const char *path)
     return status;
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static enum nn_status compile(struct vi_detector *detector)
 {

@@ -33,8 +33,7 @@ struct folder {
     struct found found[KINDS][2];
 };
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static bool ends_in(const char *name, const char *ending)
 {
@@ -65,8 +64,7 @@ static void note_name(struct found *found, const char *name)
     found->count++;
 }
 
-/* ---- a folder ---------------------------------------------------------------------------------
- */
+/* ---- a folder -------------------------------------------------------------------------------- */
 
 static enum nn_status fail_open(struct nn_context *context, const char *path)
 {
@@ -159,8 +157,7 @@ static enum nn_status find_in_folder(struct vi_detector_files *files, struct fol
     return status;
 }
 
-/* ---- a file -------------------------------------------------------------------------------------
- */
+/* ---- a file ---------------------------------------------------------------------------------- */
 
 static const struct kind *kind_of(const char *name, int *part)
 {
