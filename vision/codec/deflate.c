@@ -14,7 +14,9 @@ enum {
     MIN_MATCH = 3,
     MAX_MATCH = 258,
     MAX_CHAIN = 32, /* places tried: more are slower, and hardly smaller */
-    END_OF_BLOCK = 256
+    END_OF_BLOCK = 256,
+    SYMBOLS = 286,
+    DISTANCES = 30
 };
 
 struct deflate {
@@ -26,6 +28,8 @@ struct deflate {
     int count;
     int32_t *head; /* [1 << HASH_BITS] last place of a hash, -1 if none */
     int32_t *prev; /* [WINDOW] the place before it, by place modulo WINDOW */
+    uint16_t code[SYMBOLS], distance[DISTANCES];
+    uint8_t length[SYMBOLS]; /* of a code, in bits */
 };
 
 static void put_bits(struct deflate *d, uint32_t value, int count)
@@ -40,25 +44,32 @@ static void put_bits(struct deflate *d, uint32_t value, int count)
 }
 
 /* Huffman codes go out highest bit first (3.1.1). */
-static void put_code(struct deflate *d, uint32_t code, int count)
+static uint16_t turned(uint32_t code, int count)
 {
     uint32_t reversed = 0;
     for (int i = 0; i < count; i++) reversed |= (code >> i & 1) << (count - 1 - i);
-    put_bits(d, reversed, count);
+    return (uint16_t)reversed;
 }
 
-/* The fixed code of 3.2.6. */
+/* The fixed code of 3.2.6, ready to go out. */
+static void make_codes(struct deflate *d)
+{
+    for (int symbol = 0; symbol < SYMBOLS; symbol++) {
+        uint32_t s = (uint32_t)symbol;
+        int length = symbol < 144 ? 8 : symbol < 256 ? 9 : symbol < 280 ? 7 : 8;
+        uint32_t code = symbol < 144   ? 0x30 + s
+                        : symbol < 256 ? 0x190 + s - 144
+                        : symbol < 280 ? s - 256
+                                       : 0xc0 + s - 280;
+        d->code[symbol] = turned(code, length);
+        d->length[symbol] = (uint8_t)length;
+    }
+    for (int i = 0; i < DISTANCES; i++) d->distance[i] = turned((uint32_t)i, 5);
+}
+
 static void put_symbol(struct deflate *d, int symbol)
 {
-    uint32_t s = (uint32_t)symbol;
-    if (symbol < 144)
-        put_code(d, 0x30 + s, 8);
-    else if (symbol < 256)
-        put_code(d, 0x190 + s - 144, 9);
-    else if (symbol < 280)
-        put_code(d, s - 256, 7);
-    else
-        put_code(d, 0xc0 + s - 280, 8);
+    put_bits(d, d->code[symbol], d->length[symbol]);
 }
 
 /* Lengths and distances of 3.2.5: symbol i stands for base[i] .. base[i+1]-1. */
@@ -67,7 +78,7 @@ static void put_match(struct deflate *d, int length, int distance)
     static const uint16_t lengths[29] = {3,  4,  5,  6,   7,   8,   9,   10,  11, 13,
                                          15, 17, 19, 23,  27,  31,  35,  43,  51, 59,
                                          67, 83, 99, 115, 131, 163, 195, 227, 258};
-    static const uint16_t distances[30] = {
+    static const uint16_t distances[DISTANCES] = {
         1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
         193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
     int i = 28, j = 29;
@@ -75,7 +86,7 @@ static void put_match(struct deflate *d, int length, int distance)
     while (distances[j] > distance) j--;
     put_symbol(d, 257 + i);
     if (i >= 8 && i < 28) put_bits(d, (uint32_t)(length - lengths[i]), i / 4 - 1);
-    put_code(d, (uint32_t)j, 5);
+    put_bits(d, d->distance[j], 5);
     if (j >= 4) put_bits(d, (uint32_t)(distance - distances[j]), j / 2 - 1);
 }
 
@@ -106,7 +117,9 @@ static int find_match(const struct deflate *d, size_t at, int *distance)
         if (back > WINDOW) break;
         const uint8_t *there = d->from + place;
         int length = 0;
-        while (length < limit && here[length] == there[length]) length++;
+        /* Longer than the best one so far only if it has the byte at which that ended. */
+        if (here[best] == there[best])
+            while (length < limit && here[length] == there[length]) length++;
         if (length > best) {
             best = length;
             *distance = (int)back;
@@ -137,6 +150,7 @@ static uint32_t adler32(const uint8_t *bytes, size_t size)
 
 static void compress(struct deflate *d)
 {
+    make_codes(d);
     d->to[d->made++] = 0x78; /* deflate, window of 32 kB */
     d->to[d->made++] = 0x5e; /* fast; makes both bytes a multiple of 31 */
     put_bits(d, 1, 1);       /* the last block */
