@@ -130,6 +130,37 @@ static void test_bytes(void)
     CHECK(pixels[0] == 51 && pixels[13] == 51, "a single pixel fills everything");
 }
 
+/* Three channels are read and written four at a time, but nothing beyond the last pixel: a
+ * picture's neighbours in the batch belong to other threads. */
+static void test_last_pixel(void)
+{
+    struct vi_augment augment = vi_augment_default();
+    struct nn_rng rng = nn_rng_make(4, 4);
+    int written = 0, wrong = 0;
+    for (int i = 0; i < 400; i++) {
+        int width = 1 + i % 9, height = 1 + i / 9 % 7, count = width * height;
+        /* As large as the picture, so that ASan sees a read behind it. */
+        float *from = malloc((size_t)count * 3 * sizeof *from), to[9 * 7 * 3 + 1];
+        float plane[9 * 7], one[9 * 7];
+        if (!from) break;
+        draw_picture(from, width, height, 3);
+        struct vi_augment_draw draw = vi_augment_pick(&augment, &rng, width, height);
+        if (i % 3 == 0) draw = (struct vi_augment_draw){.zoom_x = 1, .zoom_y = 1};
+        to[count * 3] = -7;
+        vi_augment_apply(to, from, width, height, 3, &draw);
+        written += to[count * 3] != -7;
+        for (int c = 0; c < 3; c++) {
+            for (int k = 0; k < count; k++) plane[k] = from[3 * k + c];
+            vi_augment_apply(one, plane, width, height, 1, &draw);
+            for (int k = 0; k < count; k++) wrong += one[k] != to[3 * k + c];
+        }
+        free(from);
+    }
+    CHECK(written == 0 && wrong == 0,
+          "small pictures of three channels: %d wrote beyond their end, %d values wrong", written,
+          wrong);
+}
+
 /* Maps no one should ask for must still read inside of the picture (ASan looks). */
 static void test_absurd(void)
 {
@@ -153,6 +184,7 @@ int main(void)
     test_pick();
     test_multiply();
     test_bytes();
+    test_last_pixel();
     test_absurd();
     return test_done();
 }

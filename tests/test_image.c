@@ -56,6 +56,33 @@ static void test_crop(struct nn_context *context)
     vi_image_free(context, &image);
 }
 
+/* Rows are converted in blocks: every width around them, with bytes between the rows. */
+static void test_floats(void)
+{
+    enum { WIDEST = 60, GAP = 5 };
+    uint8_t pixels[2 * (4 * WIDEST + GAP)];
+    float floats[2 * 4 * WIDEST + 1];
+    const float mean[3] = {104, 117, 123};
+    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37 + i / 7);
+    for (int channels = 1; channels <= 4; channels++) {
+        int wrong = 0;
+        for (int width = 1; width <= WIDEST; width++) {
+            int row = width * channels, stride = row + GAP;
+            struct vi_image image = {pixels, width, 2, channels, stride};
+            floats[2 * row] = -7;
+            vi_to_float(floats, &image, mean, 0.25f);
+            for (int i = 0; i < 2 * row; i++) {
+                int c = i % channels;
+                float value = (float)pixels[i / row * stride + i % row];
+                wrong += floats[i] != (value - (c < 3 ? mean[c] : 0)) * 0.25f;
+            }
+            wrong += floats[2 * row] != -7;
+        }
+        CHECK(wrong == 0, "floats of %d channels, any width, and none beyond: %d wrong", channels,
+              wrong);
+    }
+}
+
 static void test_colors(struct nn_context *context)
 {
     struct vi_image image, gray;
@@ -87,6 +114,7 @@ int main(void)
     test_new(context);
     test_crop(context);
     test_colors(context);
+    test_floats();
     CHECK(nn_bytes_allocated(context) == before, "nothing leaks");
     nn_close(&context);
     return test_done();

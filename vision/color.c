@@ -32,14 +32,25 @@ void vi_to_gray(const struct vi_image *to, const struct vi_image *from_rgb)
     }
 }
 
+/* Elements at once: whole pixels of 1, 2, 3 and 4 channels, and whole vectors of them. */
+enum { BLOCK = 48 };
+
+static void convert_row(float *restrict to, const uint8_t *pixels, size_t count,
+                        const float shift[BLOCK], float scale)
+{
+    for (; count >= BLOCK; count -= BLOCK, to += BLOCK, pixels += BLOCK)
+        for (int i = 0; i < BLOCK; i++) to[i] = ((float)pixels[i] - shift[i]) * scale;
+    for (size_t i = 0; i < count; i++) to[i] = ((float)pixels[i] - shift[i]) * scale;
+}
+
 void vi_to_float(float *to, const struct vi_image *from, const float mean[3], float scale)
 {
     const int channels = from->channels;
-    float shift[4] = {0}; /* alpha has no mean */
-    for (int c = 0; mean && c < channels && c < 3; c++) shift[c] = mean[c];
-    for (int y = 0; y < from->height; y++) {
-        const uint8_t *pixel = from->pixels + y * from->stride;
-        for (int x = 0; x < from->width; x++, pixel += channels, to += channels)
-            for (int c = 0; c < channels; c++) to[c] = ((float)pixel[c] - shift[c]) * scale;
-    }
+    const size_t row = (size_t)from->width * (size_t)channels;
+    float shift[BLOCK] = {0}; /* alpha has no mean */
+    assert(channels >= 1 && channels <= 4);
+    for (int i = 0; mean && i < BLOCK; i++)
+        if (i % channels < 3) shift[i] = mean[i % channels];
+    for (int y = 0; y < from->height; y++, to += row)
+        convert_row(to, from->pixels + y * from->stride, row, shift, scale);
 }

@@ -8,6 +8,7 @@
 #include "vision/vision.h"
 
 #include <assert.h>
+#include <string.h>
 
 struct vi_affine vi_affine_multiply(struct vi_affine a, struct vi_affine b)
 {
@@ -128,12 +129,47 @@ static inline float blend(const float *p, const struct corners *k)
            p[k->at[3]] * k->weight[3];
 }
 
-/* Every picture of every epoch passes here, so three channels are written out. */
+/* Three channels and what follows them in one vector of four: the same sums. */
+static inline void blend_four(float *to, const float *p, const struct corners *k)
+{
+    float value[4];
+    for (int c = 0; c < 4; c++) value[c] = blend(p + c, k);
+    memcpy(to, value, sizeof value);
+}
+
+/* Every picture of every epoch passes here: pixels of three channels are read and written as if
+ * they had four. The fourth is the first of the next pixel, which is written later; the last pixel
+ * of the picture, and corners at its right border, where nothing may follow, go the plain way. */
+static void warp_three(float *to, const float *from, int width, int height, struct vi_affine map)
+{
+    const int size[2] = {width, height};
+    const ptrdiff_t pitch[2] = {3, (ptrdiff_t)width * 3};
+    for (int y = 0; y < height; y++) {
+        struct walk at = begin_row(&map, y);
+        int whole = y + 1 < height ? width : width - 1;
+        for (int x = 0; x < width; x++, to += 3) {
+            struct corners k;
+            bool inside = (int64_t)at.x < (int64_t)(width - 2) * ((int64_t)1 << 32);
+            find_corners(&k, at.x, at.y, size, pitch);
+            at.x += at.step_x;
+            at.y += at.step_y;
+            if (inside && x < whole)
+                blend_four(to, from, &k);
+            else
+                for (int c = 0; c < 3; c++) to[c] = blend(from + c, &k);
+        }
+    }
+}
+
 void vi_warp_float(float *to, const float *from, int width, int height, int channels,
                    struct vi_affine map)
 {
     const int size[2] = {width, height};
     const ptrdiff_t pitch[2] = {channels, (ptrdiff_t)width * channels};
+    if (channels == 3 && width > 2) { /* else column 1 is the right border */
+        warp_three(to, from, width, height, map);
+        return;
+    }
     for (int y = 0; y < height; y++) {
         struct walk at = begin_row(&map, y);
         for (int x = 0; x < width; x++, to += channels) {
@@ -141,12 +177,6 @@ void vi_warp_float(float *to, const float *from, int width, int height, int chan
             find_corners(&k, at.x, at.y, size, pitch);
             at.x += at.step_x;
             at.y += at.step_y;
-            if (channels == 3) {
-                to[0] = blend(from, &k);
-                to[1] = blend(from + 1, &k);
-                to[2] = blend(from + 2, &k);
-                continue;
-            }
             for (int c = 0; c < channels; c++) to[c] = blend(from + c, &k);
         }
     }
