@@ -6,7 +6,7 @@
  *
  * Prints one JSON line: {"batch": 8, "threads": 2, "cpu": "avx512", "images_per_second": 5000.0}
  */
-#include "nn/compile.h"
+#include "nn/nn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,49 +36,52 @@ static double median(double times[REPEATS])
 
 static void print_step(const char *direction, const char *name, double seconds, double flops)
 {
-    fprintf(stderr, "%-9s %-28s %9.1f us", direction, name, seconds * 1e6);
+    fprintf(stderr, "%-11s %-28s %9.1f us", direction, name, seconds * 1e6);
     if (flops > 0) fprintf(stderr, " %8.1f GFLOP/s", flops / seconds * 1e-9);
     fputc('\n', stderr);
 }
 
-static void profile_forward(struct nn_plan *plan, int batch)
+struct pass {
+    const char *direction, *name;
+    double seconds, flops;
+};
+
+/* Forward steps, then the halves of the backward steps. */
+static struct pass pass_at(const struct nn_plan *plan, int batch, int index)
 {
-    int count = nn_plan_steps(plan);
-    double total = 0, (*times)[REPEATS] = malloc((size_t)count * sizeof *times);
-    for (int i = 0; times && i < REPEATS; i++) {
-        nn_profile(plan, batch);
-        for (int t = 0; t < count; t++) times[t][i] = nn_plan_step(plan, t).seconds;
+    int forward = nn_plan_steps(plan);
+    if (index < forward) {
+        struct nn_step_info step = nn_plan_step(plan, index);
+        return (struct pass){"forward", step.name, step.seconds, 2 * batch * step.multiply_adds};
     }
-    for (int t = 0; times && t < count; t++) {
-        struct nn_step_info step = nn_plan_step(plan, t);
-        double seconds = median(times[t]);
-        print_step("forward", step.name, seconds, step.multiply_adds * 2 * batch);
-        total += seconds;
-    }
-    print_step("forward", "total", total, 0);
-    free(times);
+    struct nn_backward_info step = nn_plan_backward_step(plan, (index - forward) / 2);
+    bool data = (index - forward) % 2 == 0;
+    const struct nn_half_info *half = data ? &step.data : &step.weights;
+    return (struct pass){half->bytes ? data ? "bwd-data" : "bwd-weights" : NULL, step.name,
+                         half->seconds, 2 * batch * half->multiply_adds};
 }
 
-/* Runs each backward step alone, many times. Values are those of the run before, so only times
- * mean something here. */
-static void profile_backward(struct nn_plan *plan)
+/* A line per step and direction, and one for each direction: medians of many runs. */
+static void profile(struct nn_plan *plan, int batch, bool training)
 {
-    double total = 0;
-    for (int t = 0; t < plan->backward_count; t++) {
-        struct nn_step *step = &plan->backward[t];
-        double times[REPEATS];
-        for (int i = 0; i < REPEATS; i++) {
-            double start = now();
-            step->op->backward(step);
-            times[i] = now() - start;
-        }
-        double seconds = median(times);
-        print_step("backward", step->node->name, seconds,
-                   nn_node_multiply_adds(step->node) * 2 * plan->run.images *
-                       (step->dx[0] ? 2 : 1));
-        total += seconds;
+    static const char *const DIRECTIONS[] = {"forward", "bwd-data", "bwd-weights"};
+    int count = nn_plan_steps(plan) + 2 * nn_plan_backward_steps(plan);
+    double total[3] = {0}, (*times)[REPEATS] = malloc((size_t)count * sizeof *times);
+    for (int i = 0; times && i < REPEATS; i++) {
+        nn_profile(plan, batch);
+        if (training) nn_profile_backward(plan);
+        for (int t = 0; t < count; t++) times[t][i] = pass_at(plan, batch, t).seconds;
     }
-    print_step("backward", "total", total, 0);
+    for (int t = 0; times && t < count; t++) {
+        struct pass pass = pass_at(plan, batch, t);
+        if (!pass.direction) continue;
+        double seconds = median(times[t]);
+        print_step(pass.direction, pass.name, seconds, pass.flops);
+        for (int d = 0; d < 3; d++)
+            if (strcmp(pass.direction, DIRECTIONS[d]) == 0) total[d] += seconds;
+    }
+    for (int d = 0; d < (training ? 3 : 1); d++) print_step(DIRECTIONS[d], "total", total[d], 0);
+    free(times);
 }
 
 int main(int argc, char **argv)
@@ -145,10 +148,7 @@ int main(int argc, char **argv)
     double rate = steps * (double)batch / (now() - start);
     printf("{\"batch\": %d, \"threads\": %d, \"cpu\": \"%s\", \"images_per_second\": %.1f}\n",
            batch, nn_threads(context), nn_cpu(context), rate);
-    if (profiled) {
-        profile_forward(plan, batch);
-        if (!only_forward) profile_backward(plan);
-    }
+    if (profiled) profile(plan, batch, !only_forward);
     nn_optimizer_free(&optimizer);
     nn_plan_free(&plan);
     nn_graph_free(&graph);

@@ -114,7 +114,7 @@ struct nn_plan {
     uint64_t prepared; /* the graph's version that `prepare` has seen, + 1 */
     bool forward_done;
     bool constants_done;
-    double *seconds; /* [forward_count], nn_profile's; NULL before the first */
+    double *seconds; /* [forward_count], then [backward_count][2]: profile.c; or NULL */
 };
 
 /* What stands before and after the forward steps of a run, timed or not (run.c). */

@@ -76,6 +76,8 @@ enum nn_status nn_fail(struct nn_context *context, enum nn_status status, const 
 
 int nn_threads(const struct nn_context *context);     /* size of the pool, >= 1 */
 const char *nn_cpu(const struct nn_context *context); /* level in use, "avx2" for instance */
+/* Names of the levels this CPU and OS can run, scalar first, best last; returns how many. */
+int nn_levels(const char *names[8]);
 const char *nn_version(void);
 
 /* Memory from the context's allocator: `count * size` bytes, zeroed, aligned to 64. NULL (with
@@ -370,6 +372,33 @@ struct nn_step_info {
 int nn_plan_steps(const struct nn_plan *plan);
 struct nn_step_info nn_plan_step(const struct nn_plan *plan, int index);
 enum nn_status nn_profile(struct nn_plan *plan, int images);
+/* The same of a training plan's backward run, after nn_profile or nn_forward: nn_profile_backward
+ * is nn_backward, but convolutions and dense layers run in two halves, each with its own time: the
+ * gradient of what came in ("bwd-data"), and that of weights and bias ("bwd-weights"). All that
+ * other ops do is under `data`. */
+struct nn_backward_info {
+    const char *name, *op;
+    struct nn_shape shape; /* of the value whose gradient comes in */
+    struct nn_half_info {
+        double multiply_adds; /* of one image */
+        size_t bytes;         /* read and written, for the whole batch; 0: there is no such half */
+        double seconds;       /* of the last nn_profile_backward */
+    } data, weights;
+};
+int nn_plan_backward_steps(const struct nn_plan *plan);
+struct nn_backward_info nn_plan_backward_step(const struct nn_plan *plan, int index);
+enum nn_status nn_profile_backward(struct nn_plan *plan);
+/* Kernels by themselves, on one thread and at sizes they meet in the models below: how much one
+ * call computes and moves; and the seconds it takes with the kernels of the context's level, the
+ * best of trials during `seconds`; 0 when there was no memory. */
+struct nn_kernel_info {
+    const char *name, *shape; /* "conv_row", "32 pixels, 3x3x16 to 16" */
+    double flops;             /* 0: it is the bytes that count */
+    size_t bytes;
+};
+int nn_kernel_cases(void);
+struct nn_kernel_info nn_kernel_case(int index);
+double nn_measure_kernel(struct nn_context *context, int index, double seconds);
 /* What this machine can do at most with so many threads of the pool (0: all), measured now, in a
  * tenth of a second each: floating-point operations per second (a multiply-add is two) of the level
  * in use; bytes per second, read and written, of memory that is gone through in place, `bytes` of
@@ -444,6 +473,10 @@ double nn_schedule_at(const struct nn_schedule *schedule, uint64_t step);
  * softmax node. */
 struct nn_node *nn_model_livenessnet(struct nn_graph *graph, int height, int width, int channels,
                                      int classes);
+/* The architecture of OpenCV's face detector, SSD on a ResNet of ten layers: input node "data"
+ * [N,300,300,3], last node "detection_out" [N,1,200,7], which is returned; nodes have the names of
+ * its file's layers. For measuring: without the file its weights are random. */
+struct nn_node *nn_model_ssd_res10(struct nn_graph *graph);
 
 /* ---- files ---------------------------------------------------------------------------------- */
 

@@ -133,6 +133,78 @@ static void check_training(void)
     close_network(&n);
 }
 
+/* Halves have the work of the op each; the first convolution has no input gradient to compute. */
+static void check_backward_steps(const struct network *n)
+{
+    int halves = 0, first = 0, others = 0;
+    bool good = true, timed = true;
+    for (int i = 0; i < nn_plan_backward_steps(n->plan); i++) {
+        struct nn_backward_info step = nn_plan_backward_step(n->plan, i);
+        const struct nn_node *node = step.name ? nn_find(n->graph, step.name) : NULL;
+        if (!node) good = false;
+        double work = node ? nn_node_multiply_adds(node) : 0;
+        timed = timed && step.data.seconds >= 0 && step.weights.seconds >= 0 &&
+                (step.data.bytes > 0 || step.data.seconds == 0) &&
+                (step.weights.bytes > 0 || step.weights.seconds == 0);
+        if (work == 0) {
+            good = good && step.data.bytes > 0 && step.weights.bytes == 0;
+            others++;
+        } else if (step.data.bytes == 0) {
+            good = good && step.weights.multiply_adds == work && strcmp(step.name, "conv2d") == 0;
+            first++;
+        } else {
+            good = good && step.weights.multiply_adds == work && step.data.multiply_adds == work;
+            halves++;
+        }
+    }
+    CHECK(good && halves == 5 && first == 1 && others >= 10,
+          "%d steps in two halves, %d without an input gradient, %d others", halves, first, others);
+    CHECK(timed, "what there is has a time, what there is not has none");
+    CHECK(!nn_plan_backward_step(n->plan, -1).name && !nn_plan_backward_step(n->plan, 1000).name,
+          "no step outside the plan");
+}
+
+static bool same_gradients(const struct network *a, const struct network *b)
+{
+    bool same = true;
+    for (int i = 0; i < nn_node_count(a->graph); i++) {
+        const struct nn_node *x = nn_node_at(a->graph, i), *y = nn_node_at(b->graph, i);
+        if (!nn_gradient(a->plan, x)) continue;
+        same = same && memcmp(nn_gradient(a->plan, x), nn_gradient(b->plan, y),
+                              nn_shape_count(nn_node_shape(x)) * sizeof(float)) == 0;
+    }
+    return same;
+}
+
+static void check_backward(int threads)
+{
+    struct network n, other;
+    bool ready = open_network(&n, threads, true);
+    ready = open_network(&other, threads, true) && ready;
+    if (!CHECK(ready, "two training plans, %d threads", threads)) return;
+    check_backward_steps(&n);
+    CHECK(nn_profile_backward(n.plan) == NN_ERROR_ARGUMENT && nn_error(n.context)[0],
+          "nothing to go back from: %s", nn_error(n.context));
+    fill(&n);
+    fill(&other);
+    bool runs = true;
+    for (int step = 0; step < 2; step++) {
+        nn_plan_seed(n.plan, 3, (uint64_t)step);
+        nn_plan_seed(other.plan, 3, (uint64_t)step);
+        runs = runs && !nn_profile(n.plan, BATCH) && !nn_profile_backward(n.plan) &&
+               !nn_forward(other.plan, BATCH) && !nn_backward(other.plan);
+    }
+    CHECK(runs && same_gradients(&n, &other), "backward in halves: the bits of nn_backward");
+    check_backward_steps(&n);
+    double seconds = 0;
+    for (int i = 0; i < nn_plan_backward_steps(n.plan); i++)
+        seconds += nn_plan_backward_step(n.plan, i).data.seconds +
+                   nn_plan_backward_step(n.plan, i).weights.seconds;
+    CHECK(seconds > 0 && seconds < 60, "times, %.0f us in all", seconds * 1e6);
+    close_network(&other);
+    close_network(&n);
+}
+
 /* y = concat(a, a + a, input): the sum is computed in its place, the others are copied. */
 static void check_concat(void)
 {
@@ -162,8 +234,36 @@ static void check_refusal(void)
         .batch = 1, .outputs = &n.softmax, .output_count = 1, .statistics = true};
     CHECK(nn_compile(&plan, n.graph, &options) == NN_OK && nn_profile(plan, 1) == NN_ERROR_ARGUMENT,
           "a plan for nn_measure is not profiled");
+    CHECK(nn_plan_backward_steps(n.plan) == 0 && nn_profile_backward(n.plan) == NN_ERROR_ARGUMENT,
+          "a plan without a loss has no way back");
     nn_plan_free(&plan);
     close_network(&n);
+}
+
+/* Each kernel that there is a case of takes some time, and no machine is a thousand times faster
+ * than any there is. */
+static void check_kernels(void)
+{
+    struct nn_context *context;
+    const char *levels[8];
+    int count = nn_levels(levels), conv = 0;
+    nn_open(&context, &(struct nn_options){.threads = 1, .cpu = levels[count - 1]});
+    size_t before = nn_bytes_allocated(context);
+    bool good = true;
+    for (int i = 0; i < nn_kernel_cases(); i++) {
+        struct nn_kernel_info info = nn_kernel_case(i);
+        double seconds = nn_measure_kernel(context, i, 1e-3);
+        conv += strncmp(info.name, "conv_", 5) == 0;
+        good = good && info.shape && info.bytes > 0 && seconds > 0 && seconds < 1 &&
+               info.flops / seconds < 1e14 && (double)info.bytes / seconds < 1e14;
+        if (!good) printf("# %s, %s: %g s\n", info.name, info.shape, seconds);
+    }
+    CHECK(good && conv >= 8 && nn_kernel_cases() >= 20, "%d kernels", nn_kernel_cases());
+    CHECK(!nn_kernel_case(-1).name && !nn_kernel_case(1000).name &&
+              nn_measure_kernel(context, 1000, 1) == 0,
+          "no others");
+    CHECK(nn_bytes_allocated(context) == before, "nothing is left behind");
+    nn_close(&context);
 }
 
 /* No machine multiplies and adds a million numbers a second only, and none does 10^16. */
@@ -199,6 +299,9 @@ int main(void)
         close_network(&n);
     }
     check_training();
+    check_backward(1);
+    check_backward(2);
+    check_kernels();
     check_concat();
     check_refusal();
     check_machine();
