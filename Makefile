@@ -173,7 +173,19 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIBRARIES)
 $(BUILD)/docs/%: $(BUILD)/docs/%.o $(LIBRARIES)
 	$(call say,link $@)$(LINK)
 
-bench: $(call program,$(BENCHES))  ## measure the training step (peers: bench/peers/training.py)
+# bench/convolution's steps are compiled once per level, as kernels are. They have no word for a
+# fused multiply-add: where the CPU has one, the compiler may take it.
+LADDER := $(call object,$(filter-out %/steps.c,$(wildcard bench/ladder/*.c))) \
+          $(patsubst %,$(BUILD)/bench/ladder/steps_%.o,scalar $(LEVELS))
+ISA_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize
+$(BUILD)/bench/ladder/steps_%.o: ISA = $(ISA_$*) -O3 -DNN_LEVEL_$* $(if $(filter scalar,$*),,-ffp-contract=fast)
+$(BUILD)/bench/ladder/steps_%.o: bench/ladder/steps.c $(BUILD)/generated/flags
+	@mkdir -p $(@D)
+	$(call say,cc $< for $*)$(COMPILE)
+$(BUILD)/bench/convolution: $(BUILD)/bench/convolution.o $(LADDER) $(LIBRARIES)
+	$(call say,link $@)$(LINK)
+
+bench: $(call program,$(BENCHES))  ## measure the training step (peers: bench/peers/run.py)
 	@for batch in 1 8 32; do $(BUILD)/bench/training --batch $$batch || exit 1; done
 
 FUZZ_SECONDS ?= 60

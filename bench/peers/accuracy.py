@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The training recipe of `liveness train` in PyTorch: what validation accuracy does it reach?
 
-    venv/bin/pip install -r bench/peers/requirements.txt opencv-python-headless keras scipy
-    venv/bin/python bench/peers/accuracy.py DIR --split tail --seeds 5
+    bench/peers/prepare.sh
+    build/peers/main/bin/python bench/peers/accuracy.py DIR --split tail --seeds 5
 
 LivenessNet with Keras' initialisation and batch-norm constants, Adam(1e-4) with Keras' decay,
 batch 8, 50 epochs, Keras' own ImageDataGenerator for the augmentation, cv2 for the pictures.
