@@ -31,13 +31,17 @@ static void swallow(struct nn_compiler *compiler, struct nn_node *node, struct n
     compiler->mark[node->index].stands_for = into;
 }
 
-bool nn_plan_prepares(const struct nn_compiler *compiler, const struct nn_node *node)
+bool nn_op_could_prepare(const struct nn_node *node)
 {
-    if (!nn_plan_predicts(compiler) || !node->op->prepare) return false;
     for (int i = 1; i < node->inputs; i++)
         if (node->input[i]->kind == NN_KIND_INPUT || node->input[i]->kind == NN_KIND_OP)
             return false;
     return true;
+}
+
+bool nn_plan_prepares(const struct nn_compiler *compiler, const struct nn_node *node)
+{
+    return nn_plan_predicts(compiler) && node->op->prepare && nn_op_could_prepare(node);
 }
 
 bool nn_plan_affine(const struct nn_compiler *compiler, const struct nn_node *node)

@@ -38,6 +38,7 @@ struct nn_context {
 enum nn_status nn_pool_new(struct nn_pool **pool, struct nn_context *context, int threads);
 void nn_pool_free(struct nn_context *context, struct nn_pool **pool);
 void nn_pool_run(struct nn_pool *pool, int count, nn_task *task, void *argument);
+uint32_t nn_pool_jobs(const struct nn_pool *pool); /* run so far; 0 without a pool */
 int nn_online_cores(void);
 
 /* a * b and a + b for sizes; false when they overflow. */
@@ -200,6 +201,10 @@ struct nn_op {
 const struct nn_op *nn_op_find(const char *name);
 const struct nn_op *nn_op_at(int index); /* NULL past the end */
 
+/* Are all inputs but x[0] parameters or states? Then inference calls prepare, where there is one.
+ */
+bool nn_op_could_prepare(const struct nn_node *node);
+
 /* An epilogue for filters from `filter` on, of the value's part that begins `offset` floats in. */
 static inline struct nn_epilogue nn_epilogue_from(const struct nn_epilogue *epilogue, int filter,
                                                   ptrdiff_t offset)
@@ -216,7 +221,7 @@ static inline struct nn_epilogue nn_epilogue_from(const struct nn_epilogue *epil
 typedef void nn_range_task(const struct nn_step *step, size_t from, size_t to);
 void nn_step_ranges(struct nn_step *step, size_t count, size_t grain, nn_range_task *task);
 
-/* ---- winograd.c: 3x3 convolutions of stride 1 at inference ----------------------------------- */
+/* ---- winograd.c: 3x3 convolutions of stride 1 ------------------------------------------------ */
 
 /* x [N,height,width,channels], w [3,3,channels,filters], y [N,out_height,out_width,filters]; the
  * first window begins `before` pixels outside. */
@@ -226,11 +231,29 @@ struct nn_winograd {
 };
 /* Is it worth while? (All 3x3 convolutions of stride 1 can be done.) */
 bool nn_winograd_suits(const struct nn_winograd *w);
-size_t nn_winograd_weights(const struct nn_winograd *w); /* floats that prepare fills */
+
+/* From [3,3,channels,filters] to u. */
+size_t nn_winograd_weights(const struct nn_winograd *w); /* floats of u */
+void nn_winograd_transform(struct nn_context *context, const struct nn_winograd *w, float *u,
+                           const float *weights);
+
+struct nn_winograd_run {
+    const struct nn_winograd *w;
+    float *y;
+    const float *x, *u;
+    struct nn_epilogue epilogue; /* of y's beginning */
+    float *workspace;
+};
 size_t nn_winograd_workspace(const struct nn_winograd *w, int threads); /* bytes */
-/* From x[1] to prepared; from x[0] and prepared, with the step's epilogue, to y. */
-void nn_winograd_prepare(struct nn_step *step, const struct nn_winograd *w);
-void nn_winograd_forward(struct nn_step *step, const struct nn_winograd *w);
+void nn_winograd_forward(struct nn_context *context, const struct nn_winograd_run *run, int images);
+
+/* dw [3,3,channels,filters], summed over images between begin and end, by one thread. */
+size_t nn_winograd_gradient_scratch(const struct nn_winograd *w); /* floats */
+void nn_winograd_gradient_begin(const struct nn_winograd *w, float *scratch);
+void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_winograd *w,
+                              float *scratch, const float *x, const float *dy);
+void nn_winograd_gradient_end(const struct nn_kernels *kernels, const struct nn_winograd *w,
+                              float *dw, const float *scratch);
 
 /* ---- windows: what convolution and pooling share (window.c) -------------------------------- */
 

@@ -1,28 +1,40 @@
 /*
- * winograd.c — a 3x3 convolution of stride 1 with a quarter of the multiplications, for inference
- * (kernels/winograd.c has the mathematics).
+ * winograd.c — a 3x3 convolution of stride 1, and its gradients, with a quarter of the
+ * multiplications (kernels/winograd.c has the mathematics).
  *
  * The picture is cut into tiles of 4x4 outputs, which overlap in their 6x6 inputs. Each input tile
- * becomes 36 numbers per channel, v; each pair of channel and filter has become 36 weights, u, when
- * the plan was prepared. Then, for each of the 36 on its own, tiles x channels times channels x
- * filters is a matrix product, for which conv_row does; and the 36 products of a tile become its
- * 4x4 outputs.
+ * becomes 36 numbers per channel, v; each pair of channel and filter 36 weights, u. Then, for each
+ * of the 36 on its own, tiles x channels times channels x filters is a product of matrices; and the
+ * 36 products of a tile become its 4x4 outputs.
  *
- *     v [36][tiles][C]      u [K / PANEL][36][C][PANEL]      m [36][tiles of a block][PANEL]
+ *     v [36][tiles][C]      u [K / panel][36][C][panel]      m [36][tiles][panel]
  *
- * Two rounds over the pool: all v, a row of tiles per task; then a panel of filters for a block of
- * tiles per task, panel by panel, so that a thread's share of u stays in its cache.
+ * A task does all of that for a block of tiles, panel by panel of filters, so that its v and m stay
+ * in a core's second-level cache. The gradient of the weights sums outer products instead, du
+ * [36][C][K] = v' s with s the transformed slopes of the outputs; that of x is a convolution of dy
+ * with turned weights, which goes the forward way.
+ *
+ * What a block holds does not touch the order of any sum.
  */
 #include "nn/internal.h"
 
 #include <string.h>
 
-enum { OUT = 4, IN = 6, PRODUCTS = IN * IN, PANEL = 32 };
-enum { MOST_TILES = 36 }; /* of a block: m stays in the second-level cache */
+enum { OUT = 4, IN = 6, PRODUCTS = IN * IN, PANEL = 32, LINE = 16 };
 
 static int tiles_of(int size)
 {
     return (size + OUT - 1) / OUT;
+}
+
+static int tile_count(const struct nn_winograd *w)
+{
+    return tiles_of(w->out_height) * tiles_of(w->out_width);
+}
+
+static int panel_of(const struct nn_winograd *w)
+{
+    return w->filters < PANEL ? w->filters : PANEL;
 }
 
 static int panels_of(const struct nn_winograd *w)
@@ -33,208 +45,235 @@ static int panels_of(const struct nn_winograd *w)
 /* Fewer channels or pixels, and the transforms cost what the products save. */
 bool nn_winograd_suits(const struct nn_winograd *w)
 {
-    enum { LEAST_CHANNELS = 32, LEAST_PIXELS = 300 };
+    enum { LEAST_CHANNELS = 16, LEAST_PIXELS = 150 };
     return w->channels >= LEAST_CHANNELS && w->filters >= LEAST_CHANNELS &&
            (int64_t)w->out_height * w->out_width >= LEAST_PIXELS;
+}
+
+/* ---- blocks ---------------------------------------------------------------------------------- */
+
+/* Floats of v in a block: of a small layer first-level cache's worth, of a large one so many that
+ * its u, which then comes from the last-level cache, is read for many tiles at once. */
+enum { SMALL_V = 10 * 1024, LARGE_V = 96 * 1024, SMALL_U = 64 * 1024, LEAST_TILES = 8 };
+
+static int most_tiles(const struct nn_winograd *w)
+{
+    bool small = nn_winograd_weights(w) <= SMALL_U;
+    int tiles = (small ? SMALL_V : LARGE_V) / (PRODUCTS * w->channels), all = tile_count(w);
+    if (tiles < LEAST_TILES) tiles = LEAST_TILES;
+    return tiles < all ? tiles : all;
+}
+
+static int block_count(const struct nn_winograd *w, int images, int threads)
+{
+    int all = tile_count(w), most = most_tiles(w), blocks = (all + most - 1) / most;
+    if (images < threads) blocks = (blocks + threads - 1) / threads * threads;
+    return blocks < all ? blocks : all;
+}
+
+/* Floats from one of the 36 to the next; a line more than needed, so that 36 powers of two do not
+ * meet in one set of a cache. */
+static ptrdiff_t stride_of(int tiles, int width)
+{
+    return (((ptrdiff_t)tiles * width + LINE - 1) & ~(ptrdiff_t)(LINE - 1)) + LINE;
+}
+
+static size_t rows_floats(const struct nn_winograd *w, int width)
+{
+    return (size_t)(PRODUCTS * stride_of(most_tiles(w), width));
 }
 
 /* ---- weights: u = G w G' --------------------------------------------------------------------- */
 
 size_t nn_winograd_weights(const struct nn_winograd *w)
 {
-    return (size_t)panels_of(w) * PRODUCTS * (size_t)w->channels * PANEL;
+    return (size_t)panels_of(w) * PRODUCTS * (size_t)w->channels * (size_t)panel_of(w);
 }
 
-static const float G[IN][3] = {{1.0f / 4, 0, 0},
-                               {-1.0f / 6, -1.0f / 6, -1.0f / 6},
-                               {-1.0f / 6, 1.0f / 6, -1.0f / 6},
-                               {1.0f / 24, 1.0f / 12, 1.0f / 6},
-                               {1.0f / 24, -1.0f / 12, 1.0f / 6},
-                               {0, 0, 1}};
+struct weights_job {
+    const struct nn_kernels *kernels;
+    const struct nn_winograd *w;
+    float *u;
+    const float *weights;
+};
 
-/* to = x[0] g[0] + x[1] g[1] + x[2] g[2], for PANEL filters */
-static void combine(float *to, const float *const x[3], const float g[3])
+/* One channel's weights to all filters. */
+static void transform_channel(void *argument, int channel, int thread)
 {
-    for (int k = 0; k < PANEL; k++) to[k] = x[0][k] * g[0] + x[1][k] * g[1] + x[2][k] * g[2];
+    const struct weights_job *job = argument;
+    ptrdiff_t channels = job->w->channels, filters = job->w->filters, panel = panel_of(job->w);
+    float *u = job->u + channel * panel;
+    (void)thread;
+    for (ptrdiff_t from = 0; from < filters; from += panel, u += PRODUCTS * channels * panel)
+        job->kernels->winograd_weights(u, channels * panel, job->weights + channel * filters + from,
+                                       channels * filters,
+                                       (int)(filters - from < panel ? filters - from : panel));
 }
 
-/* One channel's weights to a panel of filters, 3x3, become 6x6. */
-static void transform_weights(float *u, size_t u_stride, float w[9][PANEL])
+void nn_winograd_transform(struct nn_context *context, const struct nn_winograd *w, float *u,
+                           const float *weights)
 {
-    float half[IN][3][PANEL];
-    for (int i = 0; i < IN; i++)
-        for (int s = 0; s < 3; s++)
-            combine(half[i][s], (const float *const[]){w[s], w[3 + s], w[6 + s]}, G[i]);
-    for (int i = 0; i < PRODUCTS; i++) {
-        float(*row)[PANEL] = half[i / IN];
-        combine(u + (size_t)i * u_stride, (const float *const[]){row[0], row[1], row[2]},
-                G[i % IN]);
+    struct weights_job job = {&context->kernels, w, u, weights};
+    nn_parallel(context, w->channels, transform_channel, &job);
+}
+
+/* ---- tiles ----------------------------------------------------------------------------------- */
+
+/* Which part of an axis of a tile lies in [0, size), the tile beginning at `from`. */
+static void clip(int *begin, int *end, int from, int tile, int size)
+{
+    *begin = from < 0 ? -from : 0;
+    *end = size - from < tile ? size - from : tile;
+    if (*begin >= *end) *begin = *end = 0;
+}
+
+/* The 6x6 inputs of tile `index`, and where their first pixel inside is. */
+static const float *input_tile(struct nn_tile *tile, const struct nn_winograd *w, const float *x,
+                               int index)
+{
+    int columns = tiles_of(w->out_width);
+    int top = index / columns * OUT - w->before_h, left = index % columns * OUT - w->before_w;
+    tile->pixel = w->channels;
+    tile->row = tile->pixel * w->width;
+    clip(&tile->top, &tile->bottom, top, IN, w->height);
+    clip(&tile->left, &tile->right, left, IN, w->width);
+    if (tile->top == tile->bottom || tile->left == tile->right) return x;
+    return x + (top + tile->top) * tile->row + (left + tile->left) * tile->pixel;
+}
+
+/* The 4x4 outputs of tile `index`, and how many floats before them. */
+static ptrdiff_t output_tile(struct nn_tile *tile, const struct nn_winograd *w, int index)
+{
+    int columns = tiles_of(w->out_width);
+    int top = index / columns * OUT, left = index % columns * OUT;
+    tile->pixel = w->filters;
+    tile->row = tile->pixel * w->out_width;
+    clip(&tile->top, &tile->bottom, top, OUT, w->out_height);
+    clip(&tile->left, &tile->right, left, OUT, w->out_width);
+    return top * tile->row + left * tile->pixel;
+}
+
+static void transform_inputs(const struct nn_kernels *kernels, const struct nn_winograd *w,
+                             float *v, ptrdiff_t v_next, const float *x, int first, int tiles)
+{
+    for (int i = 0; i < tiles; i++) {
+        struct nn_tile tile;
+        const float *from = input_tile(&tile, w, x, first + i);
+        kernels->winograd_input(v + (ptrdiff_t)i * w->channels, v_next, from, &tile, w->channels);
     }
 }
 
+/* ---- forward --------------------------------------------------------------------------------- */
+
 struct job {
-    struct nn_step *step;
-    const struct nn_winograd *w;
-    int image, tile_rows, tile_columns, tiles, blocks;
-    float *v, *scratch;
+    const struct nn_kernels *kernels;
+    const struct nn_winograd_run *run;
+    int blocks;
     size_t scratch_floats; /* of each thread */
 };
 
-static void prepare_panel(void *argument, int panel, int thread)
+static size_t forward_scratch(const struct nn_winograd *w)
 {
-    const struct job *job = argument;
-    size_t channels = (size_t)job->w->channels, filters = (size_t)job->w->filters;
-    size_t from = (size_t)panel * PANEL, count = filters - from < PANEL ? filters - from : PANEL;
-    float *u = job->step->prepared + (size_t)panel * PRODUCTS * channels * PANEL;
-    float w[9][PANEL] = {{0}};
-    (void)thread;
-    for (size_t c = 0; c < channels; c++) {
-        for (size_t tap = 0; tap < 9; tap++)
-            memcpy(w[tap], job->step->x[1] + (tap * channels + c) * filters + from,
-                   count * sizeof(float));
-        transform_weights(u + c * PANEL, channels * PANEL, w);
-    }
-}
-
-void nn_winograd_prepare(struct nn_step *step, const struct nn_winograd *w)
-{
-    struct job job = {.step = step, .w = w};
-    nn_parallel(step->context, panels_of(w), prepare_panel, &job);
-}
-
-/* ---- inputs to v ----------------------------------------------------------------------------- */
-
-/* The part of a tile's inputs that lies in the picture, with zeros around it. */
-static void copy_patch(float *to, const struct nn_winograd *w, const float *image, int top,
-                       int left)
-{
-    size_t pixel = (size_t)w->channels;
-    memset(to, 0, PRODUCTS * pixel * sizeof *to);
-    int from = left < 0 ? -left : 0, end = w->width - left < IN ? w->width - left : IN;
-    for (int i = 0; i < IN; i++) {
-        int row = top + i;
-        if (row < 0 || row >= w->height || end <= from) continue;
-        memcpy(to + (size_t)(i * IN + from) * pixel,
-               image + ((size_t)row * (size_t)w->width + (size_t)(left + from)) * pixel,
-               (size_t)(end - from) * pixel * sizeof *to);
-    }
-}
-
-static void transform_row(void *argument, int tile_row, int thread)
-{
-    const struct job *job = argument;
-    const struct nn_winograd *w = job->w;
-    size_t pixel = (size_t)w->channels, row = (size_t)w->width * pixel;
-    const float *image = job->step->x[0] + (size_t)job->image * (size_t)w->height * row;
-    float *patch = job->scratch + (size_t)thread * job->scratch_floats;
-    int top = tile_row * OUT - w->before_h;
-    for (int i = 0; i < job->tile_columns; i++) {
-        int left = i * OUT - w->before_w;
-        bool inside = top >= 0 && left >= 0 && top + IN <= w->height && left + IN <= w->width;
-        float *v = job->v + ((size_t)tile_row * (size_t)job->tile_columns + (size_t)i) * pixel;
-        ptrdiff_t v_stride = (ptrdiff_t)job->tiles * w->channels;
-        if (!inside) copy_patch(patch, w, image, top, left);
-        const float *x = inside ? image + (size_t)top * row + (size_t)left * pixel : patch;
-        job->step->kernels->winograd_input(v, v_stride, x, (ptrdiff_t)(inside ? row : IN * pixel),
-                                           (ptrdiff_t)pixel, w->channels);
-    }
-}
-
-/* ---- products to outputs --------------------------------------------------------------------- */
-
-/* A tile's 4x4 outputs of a panel, and their epilogue; `edge` holds a tile that the map's border
- * cuts. */
-static void finish_tile(const struct job *job, int tile, int panel, const float *m, int tiles,
-                        float *edge)
-{
-    const struct nn_winograd *w = job->w;
-    const struct nn_kernels *kernels = job->step->kernels;
-    int p = tile / job->tile_columns * OUT, q = tile % job->tile_columns * OUT;
-    int rows = w->out_height - p < OUT ? w->out_height - p : OUT;
-    int columns = w->out_width - q < OUT ? w->out_width - q : OUT, from = panel * PANEL;
-    int filters = w->filters - from < PANEL ? w->filters - from : PANEL;
-    ptrdiff_t row = (ptrdiff_t)w->out_width * w->filters;
-    ptrdiff_t at = ((ptrdiff_t)job->image * w->out_height + p) * row + (ptrdiff_t)q * w->filters;
-    float *y = job->step->y + at + from;
-    bool whole = rows == OUT && columns == OUT;
-    kernels->winograd_output(whole ? y : edge, whole ? row : OUT * PANEL,
-                             whole ? w->filters : PANEL, m, (ptrdiff_t)tiles * PANEL, filters);
-    for (int i = 0; i < rows; i++, y += row) {
-        for (int j = 0; j < columns && !whole; j++)
-            memcpy(y + (ptrdiff_t)j * w->filters, edge + (i * OUT + j) * PANEL,
-                   (size_t)filters * sizeof *y);
-        struct nn_epilogue epilogue =
-            nn_epilogue_from(&job->step->epilogue, from, y - job->step->y);
-        kernels->conv_finish(
-            y, &(struct nn_conv_row){.pixels = columns, .filters = filters, .y_stride = w->filters},
-            &epilogue);
-    }
-}
-
-static void multiply_block(void *argument, int index, int thread)
-{
-    static const ptrdiff_t start = 0;
-    const struct job *job = argument;
-    size_t channels = (size_t)job->w->channels;
-    int panel = index / job->blocks, block = index % job->blocks;
-    int first = (int)((int64_t)job->tiles * block / job->blocks);
-    int tiles = (int)((int64_t)job->tiles * (block + 1) / job->blocks) - first;
-    float *m = job->scratch + (size_t)thread * job->scratch_floats;
-    float *edge = m + PRODUCTS * MOST_TILES * PANEL;
-    const float *u = job->step->prepared + (size_t)panel * PRODUCTS * channels * PANEL;
-    struct nn_conv_row row = {.pixels = tiles,
-                              .filters = PANEL,
-                              .taps = 1,
-                              .length = job->w->channels,
-                              .tap = &start,
-                              .step = job->w->channels,
-                              .w_stride = PANEL,
-                              .y_stride = PANEL};
-    for (size_t i = 0; i < PRODUCTS; i++) {
-        static const struct nn_epilogue nothing;
-        const float *v = job->v + (i * (size_t)job->tiles + (size_t)first) * channels;
-        job->step->kernels->conv_row(m + i * (size_t)tiles * PANEL, v, u + i * channels * PANEL,
-                                     &row, &nothing);
-    }
-    for (int i = 0; i < tiles; i++)
-        finish_tile(job, first + i, panel, m + (size_t)i * PANEL, tiles, edge);
-}
-
-/* ---- all of it ------------------------------------------------------------------------------- */
-
-static struct job make_job(struct nn_step *step, const struct nn_winograd *w)
-{
-    struct job job = {.step = step,
-                      .w = w,
-                      .tile_rows = tiles_of(w->out_height),
-                      .tile_columns = tiles_of(w->out_width)};
-    job.tiles = job.tile_rows * job.tile_columns;
-    job.blocks = (job.tiles + MOST_TILES - 1) / MOST_TILES;
-    size_t patch = PRODUCTS * (size_t)w->channels;
-    size_t products = PRODUCTS * MOST_TILES * PANEL + OUT * OUT * PANEL;
-    job.scratch_floats = ((patch > products ? patch : products) + 15) & ~(size_t)15;
-    return job;
-}
-
-static size_t v_floats(const struct job *job)
-{
-    size_t floats = PRODUCTS * (size_t)job->tiles * (size_t)job->w->channels;
-    return (floats + 15) & ~(size_t)15;
+    return rows_floats(w, w->channels) + rows_floats(w, panel_of(w));
 }
 
 size_t nn_winograd_workspace(const struct nn_winograd *w, int threads)
 {
-    struct job job = make_job(NULL, w);
-    return (v_floats(&job) + (size_t)threads * job.scratch_floats) * sizeof(float);
+    return (size_t)threads * forward_scratch(w) * sizeof(float);
 }
 
-void nn_winograd_forward(struct nn_step *step, const struct nn_winograd *w)
+static void run_block(void *argument, int index, int thread)
 {
-    struct job job = make_job(step, w);
-    job.v = step->workspace;
-    job.scratch = job.v + v_floats(&job);
-    for (job.image = 0; job.image < step->run->images; job.image++) {
-        nn_parallel(step->context, job.tile_rows, transform_row, &job);
-        nn_parallel(step->context, panels_of(w) * job.blocks, multiply_block, &job);
+    const struct job *job = argument;
+    const struct nn_winograd *w = job->run->w;
+    int image = index / job->blocks, block = index % job->blocks, all = tile_count(w);
+    int first = (int)((int64_t)all * block / job->blocks);
+    int tiles = (int)((int64_t)all * (block + 1) / job->blocks) - first, panel = panel_of(w);
+    ptrdiff_t v_next = stride_of(tiles, w->channels), m_next = stride_of(tiles, panel);
+    float *v = job->run->workspace + (size_t)thread * job->scratch_floats;
+    float *m = v + rows_floats(w, w->channels);
+    const float *x = job->run->x + (ptrdiff_t)image * w->height * w->width * w->channels;
+    ptrdiff_t to_image = (ptrdiff_t)image * w->out_height * w->out_width * w->filters;
+    transform_inputs(job->kernels, w, v, v_next, x, first, tiles);
+    struct nn_products products = {PRODUCTS, tiles,       w->channels,
+                                   panel,    w->channels, panel,
+                                   panel,    v_next,      (ptrdiff_t)w->channels * panel,
+                                   m_next};
+    const float *u = job->run->u;
+    for (int from = 0; from < w->filters; from += panel, u += PRODUCTS * products.w_next) {
+        int filters = w->filters - from < panel ? w->filters - from : panel;
+        products.columns = filters;
+        job->kernels->products(m, v, u, &products);
+        for (int i = 0; i < tiles; i++) {
+            struct nn_tile tile;
+            ptrdiff_t at = to_image + output_tile(&tile, w, first + i) + from;
+            struct nn_epilogue epilogue = nn_epilogue_from(&job->run->epilogue, from, at);
+            job->kernels->winograd_output(job->run->y + at, &tile, m + (ptrdiff_t)i * panel, m_next,
+                                          filters, &epilogue);
+        }
     }
+}
+
+void nn_winograd_forward(struct nn_context *context, const struct nn_winograd_run *run, int images)
+{
+    struct job job = {&context->kernels, run, block_count(run->w, images, context->threads),
+                      forward_scratch(run->w)};
+    nn_parallel(context, images * job.blocks, run_block, &job);
+}
+
+/* ---- gradient of the weights ----------------------------------------------------------------- */
+
+/* du, then v, then s. */
+static size_t du_floats(const struct nn_winograd *w)
+{
+    size_t floats = PRODUCTS * (size_t)w->channels * (size_t)w->filters;
+    return (floats + LINE - 1) & ~(size_t)(LINE - 1);
+}
+
+size_t nn_winograd_gradient_scratch(const struct nn_winograd *w)
+{
+    return du_floats(w) + rows_floats(w, w->channels) + rows_floats(w, w->filters);
+}
+
+void nn_winograd_gradient_begin(const struct nn_winograd *w, float *scratch)
+{
+    memset(scratch, 0, du_floats(w) * sizeof *scratch);
+}
+
+void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_winograd *w,
+                              float *scratch, const float *x, const float *dy)
+{
+    float *v = scratch + du_floats(w), *s = v + rows_floats(w, w->channels);
+    int all = tile_count(w), blocks = block_count(w, 1, 1);
+    for (int block = 0; block < blocks; block++) {
+        int first = (int)((int64_t)all * block / blocks);
+        int tiles = (int)((int64_t)all * (block + 1) / blocks) - first;
+        struct nn_products products = {.count = PRODUCTS,
+                                       .rows = tiles,
+                                       .depth = w->channels,
+                                       .columns = w->filters,
+                                       .x_row = w->channels,
+                                       .w_row = w->filters,
+                                       .y_row = w->filters,
+                                       .x_next = stride_of(tiles, w->channels),
+                                       .w_next = (ptrdiff_t)w->channels * w->filters,
+                                       .y_next = stride_of(tiles, w->filters)};
+        transform_inputs(kernels, w, v, products.x_next, x, first, tiles);
+        for (int i = 0; i < tiles; i++) {
+            struct nn_tile tile;
+            ptrdiff_t at = output_tile(&tile, w, first + i);
+            kernels->winograd_slopes(s + (ptrdiff_t)i * w->filters, products.y_next, dy + at, &tile,
+                                     w->filters);
+        }
+        kernels->product_gradients(scratch, v, s, &products);
+    }
+}
+
+void nn_winograd_gradient_end(const struct nn_kernels *kernels, const struct nn_winograd *w,
+                              float *dw, const float *scratch)
+{
+    ptrdiff_t all = (ptrdiff_t)w->channels * w->filters;
+    for (int c = 0; c < w->channels; c++)
+        kernels->winograd_weight_gradient(dw + c * w->filters, all, scratch + c * w->filters, all,
+                                          w->filters);
 }

@@ -77,6 +77,26 @@ static void conv_gradient(float *dw, const float *x, const float *dy,
         }
 }
 
+static void products(float *y, const float *x, const float *w, const struct nn_products *p)
+{
+    for (int i = 0; i < p->count; i++, y += p->y_next, x += p->x_next, w += p->w_next)
+        for (int r = 0; r < p->rows; r++) {
+            float *sum = y + r * p->y_row;
+            for (int k = 0; k < p->columns; k++) sum[k] = 0.0f;
+            for (int j = 0; j < p->depth; j++)
+                add_product(sum, x[r * p->x_row + j], w + j * p->w_row, p->columns);
+        }
+}
+
+static void product_gradients(float *dw, const float *x, const float *dy,
+                              const struct nn_products *p)
+{
+    for (int i = 0; i < p->count; i++, dw += p->w_next, x += p->x_next, dy += p->y_next)
+        for (int r = 0; r < p->rows; r++)
+            for (int j = 0; j < p->depth; j++)
+                add_product(dw + j * p->w_row, x[r * p->x_row + j], dy + r * p->y_row, p->columns);
+}
+
 static void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,
                       int rows, int columns)
 {
@@ -89,5 +109,7 @@ void nn_conv_scalar(struct nn_kernels *table)
     table->conv_row = conv_row;
     table->conv_finish = conv_finish;
     table->conv_gradient = conv_gradient;
+    table->products = products;
+    table->product_gradients = product_gradients;
     table->transpose = transpose;
 }

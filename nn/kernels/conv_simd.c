@@ -305,6 +305,59 @@ static void conv_gradient(float *dw, const float *x, const float *dy,
                        filters - filter);
 }
 
+/* ---- products of matrices -------------------------------------------------------------------- */
+
+/* Row p of x is a pixel with one run of `depth` floats. */
+static struct nn_conv_row row_of_products(const struct nn_products *p, const ptrdiff_t *tap)
+{
+    return (struct nn_conv_row){.pixels = p->rows,
+                                .filters = p->columns,
+                                .taps = 1,
+                                .length = p->depth,
+                                .tap = tap,
+                                .step = p->x_row,
+                                .w_stride = p->w_row,
+                                .y_stride = p->y_row};
+}
+
+static void sweep_products(float *y, const float *x, const float *w, const struct nn_products *p,
+                           struct sweep sweep, int filter)
+{
+    static const ptrdiff_t start = 0;
+    const struct nn_conv_row row = row_of_products(p, &start);
+    int tiles = (p->rows + sweep.widest - 1) / sweep.widest, lanes = sweep.width % VF_WIDTH;
+    int narrow = tiles ? p->rows / tiles : 0, wider = p->rows - narrow * tiles;
+    for (int i = 0; i < p->count; i++, y += p->y_next, x += p->x_next, w += p->w_next)
+        for (int t = 0, from = 0; t < tiles; t++) {
+            int pixels = narrow + (t < wider);
+            sweep.tiles[pixels - 1](y + from * p->y_row, x + from * p->x_row, w, &row, filter,
+                                    lanes);
+            from += pixels;
+        }
+}
+
+static void products(float *y, const float *x, const float *w, const struct nn_products *p)
+{
+    static const struct sweep two = {ROWS_2, WIDE_2, 2 * VF_WIDTH},
+                              one = {ROWS_1, WIDE_1, VF_WIDTH};
+    int filter = 0;
+    for (; filter + two.width <= p->columns; filter += two.width)
+        sweep_products(y, x, w, p, two, filter);
+    for (; filter + one.width <= p->columns; filter += one.width)
+        sweep_products(y, x, w, p, one, filter);
+    struct sweep rest = {ROWS_PARTIAL, WIDE_ROW_PARTIAL, p->columns - filter};
+    if (rest.width) sweep_products(y, x, w, p, rest, filter);
+}
+
+static void product_gradients(float *dw, const float *x, const float *dy,
+                              const struct nn_products *p)
+{
+    static const ptrdiff_t start = 0;
+    struct nn_conv_gradient gradient = {.row = row_of_products(p, &start), .rows = 1};
+    for (int i = 0; i < p->count; i++)
+        conv_gradient(dw + i * p->w_next, x + i * p->x_next, dy + i * p->y_next, &gradient);
+}
+
 /* ---- transpose ------------------------------------------------------------------------------- */
 
 static void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,
@@ -325,5 +378,7 @@ void NN_LEVEL_NAME(nn_conv)(struct nn_kernels *table)
     table->conv_row = conv_row;
     table->conv_finish = conv_finish;
     table->conv_gradient = conv_gradient;
+    table->products = products;
+    table->product_gradients = product_gradients;
     table->transpose = transpose;
 }

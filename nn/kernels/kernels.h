@@ -46,6 +46,22 @@ struct nn_conv_gradient {
     ptrdiff_t x_row, dy_row; /* floats from one row to the next */
 };
 
+/* `count` products of matrices, x [rows,depth], w [depth,columns], y [rows,columns]: floats from
+ * row to row (at least its length), and from one matrix to the next. */
+struct nn_products {
+    int count, rows, depth, columns;
+    ptrdiff_t x_row, w_row, y_row;
+    ptrdiff_t x_next, w_next, y_next;
+};
+
+/* A square tile of a picture, of which only rows [top, bottom) and columns [left, right) lie in
+ * it; the pointer that comes with it is to pixel (top, left). What lies outside is 0, and is not
+ * written. */
+struct nn_tile {
+    ptrdiff_t row, pixel; /* floats from one row, one pixel to the next */
+    int top, bottom, left, right;
+};
+
 struct nn_adam {
     float rate; /* with both bias corrections in it */
     float beta1, beta2;
@@ -77,12 +93,27 @@ struct nn_dropout_draw {
      *                                  * dy[r*dy_row + p*y_stride + k] */                         \
     X(conv_gradient,                                                                               \
       (float *dw, const float *x, const float *dy, const struct nn_conv_gradient *gradient))       \
-    /* v[(6i+j)*v_stride + c] = (B' d B)[i,j], d[i,j] = x[i*x_row + j*x_pixel + c]; 6x6 */         \
-    X(winograd_input, (float *v, ptrdiff_t v_stride, const float *x, ptrdiff_t x_row,              \
-                       ptrdiff_t x_pixel, int channels))                                           \
-    /* y[i*y_row + j*y_pixel + k] = (A' m A)[i,j], m[i,j] = m[(6i+j)*m_stride + k]; 4x4 of 6x6 */  \
-    X(winograd_output, (float *y, ptrdiff_t y_row, ptrdiff_t y_pixel, const float *m,              \
-                        ptrdiff_t m_stride, int filters))                                          \
+    /* For i < count: y_i[p,k] = sum_j x_i[p,j] * w_i[j,k], summed in the order of j. */           \
+    X(products, (float *y, const float *x, const float *w, const struct nn_products *products))    \
+    /* For i < count: dw_i[j,k] += sum_p x_i[p,j] * dy_i[p,k] (dw laid out as w, dy as y) */       \
+    X(product_gradients,                                                                           \
+      (float *dw, const float *x, const float *dy, const struct nn_products *products))            \
+    /* Winograd's transforms; [i,j] of 6x6 is row 6i+j of u, v, m, s, du.                          \
+     * u = G w G', w[r,s] at (3r+s)*w_stride; for `filters` neighbouring floats */                 \
+    X(winograd_weights,                                                                            \
+      (float *u, ptrdiff_t u_stride, const float *w, ptrdiff_t w_stride, int filters))             \
+    /* v = B' d B, d the 6x6 tile of x */                                                          \
+    X(winograd_input, (float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,   \
+                       int channels))                                                              \
+    /* y = epilogue(A' m A), a 4x4 tile */                                                         \
+    X(winograd_output, (float *y, const struct nn_tile *tile, const float *m, ptrdiff_t m_stride,  \
+                        int filters, const struct nn_epilogue *epilogue))                          \
+    /* s = A dy A', dy a 4x4 tile: the gradient of m */                                            \
+    X(winograd_slopes, (float *s, ptrdiff_t s_stride, const float *dy, const struct nn_tile *tile, \
+                        int filters))                                                              \
+    /* dw = G' du G */                                                                             \
+    X(winograd_weight_gradient,                                                                    \
+      (float *dw, ptrdiff_t dw_stride, const float *du, ptrdiff_t du_stride, int filters))         \
     /* to[c*to_stride + r] = from[r*from_stride + c] for rows x columns */                         \
     X(transpose, (float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,        \
                   int rows, int columns))                                                          \

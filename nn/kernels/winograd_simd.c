@@ -1,11 +1,14 @@
 /*
- * winograd_simd.c — winograd.c with vectors of channels. The matrices' products are written out:
- * rows of B' and A' share sums, so that six outputs take a dozen additions.
+ * winograd_simd.c — winograd.c with vectors of channels or filters. The matrices' products are
+ * written out: rows of a matrix share sums, so that six numbers take a dozen additions.
  */
 #include "nn/kernels/kernels.h"
 #include "nn/kernels/simd.h"
 
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 6")
+
+enum { IN = 6, OUT = 4, WINDOW = 3 };
 
 INLINE vf load(const float *p, int lanes)
 {
@@ -19,8 +22,25 @@ INLINE void store(float *p, vf value, int lanes)
         vf_store_partial(p, value, lanes);
 }
 
+/* ---- one line of a tile: a matrix times a vector of numbers ---------------------------------- */
+
+/* to = G w */
+INLINE void weight_line(vf to[IN], const vf w[WINDOW])
+{
+    const vf sixth = vf_set1(1.0f / 6);
+    vf ends = vf_mul(vf_add(w[0], w[2]), vf_set1(-1.0f / 6)), middle = vf_mul(w[1], sixth);
+    vf even = vf_fma(w[0], vf_set1(1.0f / 24), vf_mul(w[2], sixth));
+    vf odd = vf_mul(w[1], vf_set1(1.0f / 12));
+    to[0] = vf_mul(w[0], vf_set1(1.0f / 4));
+    to[1] = vf_sub(ends, middle);
+    to[2] = vf_add(ends, middle);
+    to[3] = vf_add(even, odd);
+    to[4] = vf_sub(even, odd);
+    to[5] = w[2];
+}
+
 /* to = B' d */
-INLINE void input_lines(vf to[6], const vf d[6])
+INLINE void input_line(vf to[IN], const vf d[IN])
 {
     const vf four = vf_set1(4.0f), five = vf_set1(-5.0f), two = vf_set1(2.0f);
     const vf minus_four = vf_set1(-4.0f), minus_two = vf_set1(-2.0f);
@@ -35,7 +55,7 @@ INLINE void input_lines(vf to[6], const vf d[6])
 }
 
 /* to = A' m */
-INLINE void output_lines(vf to[4], const vf m[6])
+INLINE void output_line(vf to[OUT], const vf m[IN])
 {
     vf sum = vf_add(m[1], m[2]), difference = vf_sub(m[1], m[2]);
     vf sum_2 = vf_add(m[3], m[4]), difference_2 = vf_sub(m[3], m[4]);
@@ -45,60 +65,248 @@ INLINE void output_lines(vf to[4], const vf m[6])
     to[3] = vf_add(vf_fma(difference_2, vf_set1(8.0f), difference), m[5]);
 }
 
-INLINE void input_lanes(float *v, ptrdiff_t v_stride, const float *x, ptrdiff_t x_row,
-                        ptrdiff_t x_pixel, int lanes)
+/* to = A d */
+INLINE void slope_line(vf to[IN], const vf d[OUT])
 {
-    vf half[6][6];
-    for (int j = 0; j < 6; j++) {
-        vf d[6], t[6];
-        for (int i = 0; i < 6; i++) d[i] = load(x + i * x_row + j * x_pixel, lanes);
-        input_lines(t, d);
-        for (int i = 0; i < 6; i++) half[i][j] = t[i];
-    }
-    for (int i = 0; i < 6; i++) {
-        vf t[6];
-        input_lines(t, half[i]);
-        for (int j = 0; j < 6; j++) store(v + (6 * i + j) * v_stride, t[j], lanes);
+    vf even = vf_add(d[0], d[2]), odd = vf_add(d[1], d[3]);
+    vf even_2 = vf_fma(d[2], vf_set1(4.0f), d[0]);
+    vf odd_2 = vf_mul(vf_fma(d[3], vf_set1(4.0f), d[1]), vf_set1(2.0f));
+    to[0] = d[0];
+    to[1] = vf_add(even, odd);
+    to[2] = vf_sub(even, odd);
+    to[3] = vf_add(even_2, odd_2);
+    to[4] = vf_sub(even_2, odd_2);
+    to[5] = d[3];
+}
+
+/* to = G' u */
+INLINE void weight_gradient_line(vf to[WINDOW], const vf u[IN])
+{
+    vf sum = vf_add(u[1], u[2]), difference = vf_sub(u[2], u[1]);
+    vf sum_2 = vf_add(u[3], u[4]), difference_2 = vf_sub(u[3], u[4]);
+    vf both = vf_mul(sum, vf_set1(-1.0f / 6));
+    to[0] = vf_fma(u[0], vf_set1(1.0f / 4), vf_fma(sum_2, vf_set1(1.0f / 24), both));
+    to[1] = vf_fma(difference, vf_set1(1.0f / 6), vf_mul(difference_2, vf_set1(1.0f / 12)));
+    to[2] = vf_add(vf_fma(sum_2, vf_set1(1.0f / 6), both), u[5]);
+}
+
+/* ---- all lines of a tile, one vector of channels or filters ---------------------------------- */
+
+/* Column j of a tile of `size` rows; the outside is 0. */
+INLINE void load_column(vf to[IN], const float *x, const struct nn_tile *tile, int size, int j,
+                        int lanes, bool whole)
+{
+    bool inside = whole || (j >= tile->left && j < tile->right);
+    UNROLL
+    for (int i = 0; i < size; i++) {
+        to[i] = vf_zero();
+        if (whole)
+            to[i] = load(x + i * tile->row + j * tile->pixel, lanes);
+        else if (inside && i >= tile->top && i < tile->bottom)
+            to[i] = load(x + (i - tile->top) * tile->row + (j - tile->left) * tile->pixel, lanes);
     }
 }
 
-INLINE void output_lanes(float *y, ptrdiff_t y_row, ptrdiff_t y_pixel, const float *m,
-                         ptrdiff_t m_stride, int lanes)
+INLINE void input_lanes(float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,
+                        int lanes, bool whole)
 {
-    vf half[4][6];
-    for (int j = 0; j < 6; j++) {
-        vf d[6], t[4];
-        for (int i = 0; i < 6; i++) d[i] = load(m + (6 * i + j) * m_stride, lanes);
-        output_lines(t, d);
-        for (int i = 0; i < 4; i++) half[i][j] = t[i];
+    vf half[IN][IN];
+    UNROLL
+    for (int j = 0; j < IN; j++) {
+        vf d[IN], t[IN];
+        load_column(d, x, tile, IN, j, lanes, whole);
+        input_line(t, d);
+        for (int i = 0; i < IN; i++) half[i][j] = t[i];
     }
-    for (int i = 0; i < 4; i++) {
-        vf t[4];
-        output_lines(t, half[i]);
-        for (int j = 0; j < 4; j++) store(y + i * y_row + j * y_pixel, t[j], lanes);
+    UNROLL
+    for (int i = 0; i < IN; i++) {
+        vf t[IN];
+        input_line(t, half[i]);
+        for (int j = 0; j < IN; j++) store(v + (IN * i + j) * v_stride, t[j], lanes);
     }
 }
 
-static void winograd_input(float *v, ptrdiff_t v_stride, const float *x, ptrdiff_t x_row,
-                           ptrdiff_t x_pixel, int channels)
+INLINE void slopes_lanes(float *s, ptrdiff_t s_stride, const float *dy, const struct nn_tile *tile,
+                         int lanes, bool whole)
 {
-    int c = 0;
-    for (; c + VF_WIDTH <= channels; c += VF_WIDTH)
-        input_lanes(v + c, v_stride, x + c, x_row, x_pixel, VF_WIDTH);
-    if (c < channels) input_lanes(v + c, v_stride, x + c, x_row, x_pixel, channels - c);
+    vf half[IN][OUT];
+    UNROLL
+    for (int j = 0; j < OUT; j++) {
+        vf d[IN], t[IN];
+        load_column(d, dy, tile, OUT, j, lanes, whole);
+        slope_line(t, d);
+        for (int i = 0; i < IN; i++) half[i][j] = t[i];
+    }
+    UNROLL
+    for (int i = 0; i < IN; i++) {
+        vf t[IN];
+        slope_line(t, half[i]);
+        for (int j = 0; j < IN; j++) store(s + (IN * i + j) * s_stride, t[j], lanes);
+    }
 }
 
-static void winograd_output(float *y, ptrdiff_t y_row, ptrdiff_t y_pixel, const float *m,
-                            ptrdiff_t m_stride, int filters)
+INLINE void weights_lanes(float *u, ptrdiff_t u_stride, const float *w, ptrdiff_t w_stride,
+                          int lanes)
 {
-    int k = 0;
-    for (; k + VF_WIDTH <= filters; k += VF_WIDTH)
-        output_lanes(y + k, y_row, y_pixel, m + k, m_stride, VF_WIDTH);
-    if (k < filters) output_lanes(y + k, y_row, y_pixel, m + k, m_stride, filters - k);
+    vf half[IN][WINDOW];
+    UNROLL
+    for (int j = 0; j < WINDOW; j++) {
+        vf d[WINDOW], t[IN];
+        for (int i = 0; i < WINDOW; i++) d[i] = load(w + (WINDOW * i + j) * w_stride, lanes);
+        weight_line(t, d);
+        for (int i = 0; i < IN; i++) half[i][j] = t[i];
+    }
+    UNROLL
+    for (int i = 0; i < IN; i++) {
+        vf t[IN];
+        weight_line(t, half[i]);
+        for (int j = 0; j < IN; j++) store(u + (IN * i + j) * u_stride, t[j], lanes);
+    }
+}
+
+INLINE void weight_gradient_lanes(float *dw, ptrdiff_t dw_stride, const float *du,
+                                  ptrdiff_t du_stride, int lanes)
+{
+    vf half[WINDOW][IN];
+    UNROLL
+    for (int j = 0; j < IN; j++) {
+        vf d[IN], t[WINDOW];
+        for (int i = 0; i < IN; i++) d[i] = load(du + (IN * i + j) * du_stride, lanes);
+        weight_gradient_line(t, d);
+        for (int i = 0; i < WINDOW; i++) half[i][j] = t[i];
+    }
+    UNROLL
+    for (int i = 0; i < WINDOW; i++) {
+        vf t[WINDOW];
+        weight_gradient_line(t, half[i]);
+        for (int j = 0; j < WINDOW; j++) store(dw + (WINDOW * i + j) * dw_stride, t[j], lanes);
+    }
+}
+
+/* What belongs to a vector of filters in an epilogue. */
+struct finish {
+    vf bias, scale, shift, scale_after, shift_after;
+};
+
+INLINE struct finish load_finish(const struct nn_epilogue *e, int k, int lanes)
+{
+    vf none = vf_zero();
+    return (struct finish){e->bias ? load(e->bias + k, lanes) : none,
+                           e->scale ? load(e->scale + k, lanes) : none,
+                           e->scale ? load(e->shift + k, lanes) : none,
+                           e->scale_after ? load(e->scale_after + k, lanes) : none,
+                           e->scale_after ? load(e->shift_after + k, lanes) : none};
+}
+
+INLINE void output_lanes(float *y, const struct nn_tile *tile, const float *m, ptrdiff_t m_stride,
+                         const struct nn_epilogue *e, int k, int lanes, bool whole)
+{
+    vf half[OUT][IN];
+    const struct finish finish = load_finish(e, k, lanes);
+    UNROLL
+    for (int j = 0; j < IN; j++) {
+        vf d[IN], t[OUT];
+        for (int i = 0; i < IN; i++) d[i] = load(m + (IN * i + j) * m_stride + k, lanes);
+        output_line(t, d);
+        for (int i = 0; i < OUT; i++) half[i][j] = t[i];
+    }
+    UNROLL
+    for (int i = 0; i < OUT; i++) {
+        vf t[OUT];
+        output_line(t, half[i]);
+        if (!whole && (i < tile->top || i >= tile->bottom)) continue;
+        UNROLL
+        for (int j = 0; j < OUT; j++) {
+            if (!whole && (j < tile->left || j >= tile->right)) continue;
+            ptrdiff_t at = whole ? i * tile->row + j * tile->pixel
+                                 : (i - tile->top) * tile->row + (j - tile->left) * tile->pixel;
+            vf sum = t[j];
+            if (e->bias) sum = vf_add(sum, finish.bias);
+            if (e->residual) sum = vf_add(sum, load(e->residual + at + k, lanes));
+            if (e->scale) sum = vf_fma(sum, finish.scale, finish.shift);
+            if (e->relu) sum = vf_relu(sum);
+            if (e->scale_after) sum = vf_fma(sum, finish.scale_after, finish.shift_after);
+            store(y + at + k, sum, lanes);
+        }
+    }
+}
+
+/* ---- all channels or filters ----------------------------------------------------------------- */
+
+/* Runs `lanes_function` for whole vectors, then for what is left. */
+#define EACH_VECTOR(count, i, call)                                                                \
+    do {                                                                                           \
+        int i = 0, lanes = VF_WIDTH;                                                               \
+        for (; i + VF_WIDTH <= (count); i += VF_WIDTH) call(VF_WIDTH);                             \
+        lanes = (count)-i;                                                                         \
+        if (lanes) call(lanes);                                                                    \
+    } while (0)
+
+static bool is_whole(const struct nn_tile *tile, int size)
+{
+    return tile->top == 0 && tile->left == 0 && tile->bottom == size && tile->right == size;
+}
+
+static void winograd_weights(float *u, ptrdiff_t u_stride, const float *w, ptrdiff_t w_stride,
+                             int filters)
+{
+#define CALL(lanes) weights_lanes(u + k, u_stride, w + k, w_stride, lanes)
+    EACH_VECTOR(filters, k, CALL);
+#undef CALL
+}
+
+static void winograd_input(float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,
+                           int channels)
+{
+#define WHOLE(lanes)  input_lanes(v + c, v_stride, x + c, tile, lanes, true)
+#define BORDER(lanes) input_lanes(v + c, v_stride, x + c, tile, lanes, false)
+    if (is_whole(tile, IN))
+        EACH_VECTOR(channels, c, WHOLE);
+    else
+        EACH_VECTOR(channels, c, BORDER);
+#undef WHOLE
+#undef BORDER
+}
+
+static void winograd_output(float *y, const struct nn_tile *tile, const float *m,
+                            ptrdiff_t m_stride, int filters, const struct nn_epilogue *epilogue)
+{
+#define WHOLE(lanes)  output_lanes(y, tile, m, m_stride, epilogue, k, lanes, true)
+#define BORDER(lanes) output_lanes(y, tile, m, m_stride, epilogue, k, lanes, false)
+    if (is_whole(tile, OUT))
+        EACH_VECTOR(filters, k, WHOLE);
+    else
+        EACH_VECTOR(filters, k, BORDER);
+#undef WHOLE
+#undef BORDER
+}
+
+static void winograd_slopes(float *s, ptrdiff_t s_stride, const float *dy,
+                            const struct nn_tile *tile, int filters)
+{
+#define WHOLE(lanes)  slopes_lanes(s + k, s_stride, dy + k, tile, lanes, true)
+#define BORDER(lanes) slopes_lanes(s + k, s_stride, dy + k, tile, lanes, false)
+    if (is_whole(tile, OUT))
+        EACH_VECTOR(filters, k, WHOLE);
+    else
+        EACH_VECTOR(filters, k, BORDER);
+#undef WHOLE
+#undef BORDER
+}
+
+static void winograd_weight_gradient(float *dw, ptrdiff_t dw_stride, const float *du,
+                                     ptrdiff_t du_stride, int filters)
+{
+#define CALL(lanes) weight_gradient_lanes(dw + k, dw_stride, du + k, du_stride, lanes)
+    EACH_VECTOR(filters, k, CALL);
+#undef CALL
 }
 
 void NN_LEVEL_NAME(nn_winograd)(struct nn_kernels *table)
 {
+    table->winograd_weights = winograd_weights;
     table->winograd_input = winograd_input;
     table->winograd_output = winograd_output;
+    table->winograd_slopes = winograd_slopes;
+    table->winograd_weight_gradient = winograd_weight_gradient;
 }

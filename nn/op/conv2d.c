@@ -46,22 +46,27 @@ static const struct nn_field FIELDS[] = {
 struct geometry {
     struct pass forward, backward;
     int kernel_h, kernel_w, groups;
-    struct nn_winograd winograd;
-    bool by_winograd; /* at inference */
+    struct nn_winograd winograd, back_winograd; /* of both passes, where they go that way */
+    bool by_winograd, back_by_winograd;
 };
 
 /* ---- geometry -------------------------------------------------------------------------------- */
 
-/* Large 3x3 convolutions of stride 1 go that way at inference. */
-static void look_at_winograd(struct geometry *g, const struct attributes *a)
+/* Large 3x3 convolutions of stride 1 go that way; dx is one when the convolution is. */
+static bool look_at_winograd(struct nn_winograd *winograd, const struct pass *pass)
 {
-    const struct pass *pass = &g->forward;
-    g->winograd = (struct nn_winograd){pass->height,      pass->width,      pass->from_channels,
-                                       pass->to_channels, pass->out_height, pass->out_width,
-                                       pass->before_h,    pass->before_w};
-    g->by_winograd = g->kernel_h == 3 && g->kernel_w == 3 && g->groups == 1 && a->stride_h == 1 &&
-                     a->stride_w == 1 && a->dilation_h == 1 && a->dilation_w == 1 &&
-                     nn_winograd_suits(&g->winograd);
+    *winograd = (struct nn_winograd){pass->height,      pass->width,      pass->from_channels,
+                                     pass->to_channels, pass->out_height, pass->out_width,
+                                     pass->before_h,    pass->before_w};
+    return nn_winograd_suits(winograd);
+}
+
+static void choose_way(struct geometry *g, const struct attributes *a)
+{
+    bool possible = g->kernel_h == 3 && g->kernel_w == 3 && g->groups == 1 && a->stride_h == 1 &&
+                    a->stride_w == 1 && a->dilation_h == 1 && a->dilation_w == 1;
+    g->by_winograd = look_at_winograd(&g->winograd, &g->forward) && possible;
+    g->back_by_winograd = look_at_winograd(&g->back_winograd, &g->backward) && possible;
 }
 
 static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, struct nn_window w)
@@ -102,7 +107,7 @@ static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, st
                                 .out_width = w.in,
                                 .stride_h = 1,
                                 .stride_w = 1};
-    look_at_winograd(g, a);
+    choose_way(g, a);
     a->geometry = g;
     if (complete_pass(&g->forward, node->graph, h, w) &&
         complete_pass(&g->backward, node->graph, h, w))
@@ -275,17 +280,32 @@ static void prepare(struct nn_step *step)
     const struct geometry *g = geometry_of(step->node);
     int panels = (nn_channels(step->node) + PANEL - 1) / PANEL;
     if (g->by_winograd)
-        nn_winograd_prepare(step, &g->winograd);
+        nn_winograd_transform(step->context, &g->winograd, step->prepared, step->x[W]);
     else
         nn_parallel(step->context, panels, prepare_panel, step);
+}
+
+/* Workspace: u where nobody has prepared it, then the blocks'. */
+static void forward_by_winograd(struct nn_step *step, const struct nn_winograd *w)
+{
+    float *u = step->prepared, *workspace_floats = step->workspace;
+    if (!u) {
+        u = workspace_floats;
+        workspace_floats += nn_winograd_weights(w);
+        nn_winograd_transform(step->context, w, u, step->x[W]);
+    }
+    nn_winograd_forward(
+        step->context,
+        &(struct nn_winograd_run){w, step->y, step->x[X], u, step->epilogue, workspace_floats},
+        step->run->images);
 }
 
 static void forward(struct nn_step *step)
 {
     const struct geometry *g = geometry_of(step->node);
     step->epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
-    if (step->prepared && g->by_winograd) {
-        nn_winograd_forward(step, &g->winograd);
+    if (g->by_winograd) {
+        forward_by_winograd(step, &g->winograd);
         return;
     }
     struct job job = {.step = step,
@@ -311,19 +331,31 @@ static void forward(struct nn_step *step)
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-/* The backward workspace: turned weights, scratch per thread, partial sums per chunk. */
+/* The backward workspace: turned weights, scratch per thread or u and its blocks', partial sums per
+ * chunk. */
 struct parts {
     size_t turned, scratch, partial, total; /* floats before each, and in all */
+    size_t each;                            /* of a thread's scratch */
 };
+
+static size_t round_up(size_t floats)
+{
+    return (floats + 15) & ~(size_t)15;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
 static size_t weight_floats(const struct nn_node *node)
 {
-    return (nn_shape_count(node->input[W]->shape) + 15) & ~(size_t)15;
+    return round_up(nn_shape_count(node->input[W]->shape));
 }
 
 static size_t partial_floats(const struct nn_node *node)
 {
-    return weight_floats(node) + (((size_t)nn_channels(node) + 15) & ~(size_t)15);
+    return weight_floats(node) + round_up((size_t)nn_channels(node));
 }
 
 static int chunk_count(int images)
@@ -331,23 +363,36 @@ static int chunk_count(int images)
     return images < MOST_CHUNKS ? images : MOST_CHUNKS;
 }
 
+/* Floats of u, and of what the blocks of all threads need. */
+static size_t winograd_floats(const struct nn_winograd *w, int threads)
+{
+    return nn_winograd_weights(w) + nn_winograd_workspace(w, threads) / sizeof(float);
+}
+
 static struct parts parts_of(const struct nn_node *node, int images, int threads)
 {
     const struct geometry *g = geometry_of(node);
-    size_t a = scratch_floats(&g->forward), b = scratch_floats(&g->backward);
+    size_t all = (size_t)threads;
     struct parts parts = {.scratch = weight_floats(node)};
-    parts.partial = parts.scratch + (size_t)threads * (a > b ? a : b);
+    parts.each = g->by_winograd ? round_up(nn_winograd_gradient_scratch(&g->winograd))
+                                : scratch_floats(&g->forward);
+    parts.each = larger(parts.each, scratch_floats(&g->backward));
+    size_t scratch = all * parts.each;
+    if (g->back_by_winograd) scratch = larger(scratch, winograd_floats(&g->back_winograd, threads));
+    parts.partial = parts.scratch + round_up(scratch);
     parts.total = parts.partial + (size_t)chunk_count(images) * partial_floats(node);
     return parts;
 }
 
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
 {
-    if (training) return parts_of(node, batch, threads).total * sizeof(float);
     const struct geometry *g = geometry_of(node);
-    size_t plain = (size_t)threads * scratch_floats(&g->forward) * sizeof(float);
-    size_t fast = g->by_winograd ? nn_winograd_workspace(&g->winograd, threads) : 0;
-    return plain > fast ? plain : fast;
+    size_t floats = (size_t)threads * scratch_floats(&g->forward);
+    if (g->by_winograd) floats = winograd_floats(&g->winograd, threads);
+    if (g->by_winograd && !training && nn_op_could_prepare(node))
+        floats -= nn_winograd_weights(&g->winograd);
+    if (training) floats = larger(floats, parts_of(node, batch, threads).total);
+    return floats * sizeof(float);
 }
 
 /* w [R,S,C/G,K] -> [G][R][S][K/G][C/G], with r and s counted from the other end. */
@@ -373,6 +418,19 @@ static void input_gradient(struct nn_step *step, const struct parts *parts)
     int taps = g->kernel_h * g->kernel_w;
     nn_parallel(step->context, g->groups * taps, turn_tap, step);
     float *workspace_floats = step->workspace;
+    if (g->back_by_winograd) {
+        const struct nn_winograd *w = &g->back_winograd;
+        float *u = workspace_floats + parts->scratch;
+        nn_winograd_transform(step->context, w, u, workspace_floats);
+        nn_winograd_forward(step->context,
+                            &(struct nn_winograd_run){.w = w,
+                                                      .y = step->dx[X],
+                                                      .x = step->dy,
+                                                      .u = u,
+                                                      .workspace = u + nn_winograd_weights(w)},
+                            step->run->images);
+        return;
+    }
     struct job job = {.step = step,
                       .pass = pass,
                       .from = step->dy,
@@ -418,6 +476,24 @@ static void add_image(const struct nn_step *step, float *dw, float *scratch, int
     }
 }
 
+static void sum_plainly(const struct nn_step *step, float *dw, float *scratch, int from, int to)
+{
+    memset(dw, 0, nn_shape_count(step->node->input[W]->shape) * sizeof *dw);
+    for (int image = from; image < to; image++) add_image(step, dw, scratch, image);
+}
+
+static void sum_by_winograd(const struct nn_step *step, float *dw, float *scratch, int from, int to)
+{
+    const struct nn_winograd *w = &geometry_of(step->node)->winograd;
+    size_t x_image = (size_t)w->height * (size_t)w->width * (size_t)w->channels;
+    size_t y_image = (size_t)w->out_height * (size_t)w->out_width * (size_t)w->filters;
+    nn_winograd_gradient_begin(w, scratch);
+    for (int image = from; image < to; image++)
+        nn_winograd_gradient_add(step->kernels, w, scratch, step->x[X] + (size_t)image * x_image,
+                                 step->dy + (size_t)image * y_image);
+    nn_winograd_gradient_end(step->kernels, w, dw, scratch);
+}
+
 static void sum_chunk(void *argument, int chunk, int thread)
 {
     const struct weight_job *job = argument;
@@ -431,9 +507,11 @@ static void sum_chunk(void *argument, int chunk, int thread)
     float *workspace_floats = step->workspace;
     float *dw = workspace_floats + job->parts.partial + (size_t)chunk * partial_floats(step->node);
     float *db = dw + weight_floats(step->node);
-    float *scratch = workspace_floats + job->parts.scratch + (size_t)thread * scratch_floats(pass);
-    memset(dw, 0, nn_shape_count(step->node->input[W]->shape) * sizeof *dw);
-    for (int image = from; image < to; image++) add_image(step, dw, scratch, image);
+    float *scratch = workspace_floats + job->parts.scratch + (size_t)thread * job->parts.each;
+    if (geometry_of(step->node)->by_winograd)
+        sum_by_winograd(step, dw, scratch, from, to);
+    else
+        sum_plainly(step, dw, scratch, from, to);
     if (step->dx[B])
         step->kernels->channel_sum(db, step->dy + (size_t)from * image_rows * all,
                                    (size_t)(to - from) * image_rows, pass->to_channels);
