@@ -50,25 +50,40 @@ bool nn_winograd_suits(const struct nn_winograd *w)
            (int64_t)w->out_height * w->out_width >= LEAST_PIXELS;
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------- */
+/* ---- how the work is cut --------------------------------------------------------------------- */
 
-/* Floats of v in a block: of a small layer first-level cache's worth, of a large one so many that
- * its u, which then comes from the last-level cache, is read for many tiles at once. */
-enum { SMALL_V = 10 * 1024, LARGE_V = 96 * 1024, SMALL_U = 64 * 1024, LEAST_TILES = 8 };
+/* Floats of v in a block. Where u is small, it and a block's v stay in the caches nearest the core;
+ * a large u comes from the last-level cache for each block anew, so blocks are large, too. */
+enum { LEAST_V = 10 * 1024, MOST_V = 256 * 1024, SMALL_U = 64 * 1024, LEAST_TILES = 8 };
 
 static int most_tiles(const struct nn_winograd *w)
 {
-    bool small = nn_winograd_weights(w) <= SMALL_U;
-    int tiles = (small ? SMALL_V : LARGE_V) / (PRODUCTS * w->channels), all = tile_count(w);
+    size_t u = nn_winograd_weights(w), v = u / 2;
+    if (u <= SMALL_U) v = LEAST_V;
+    if (v > MOST_V) v = MOST_V;
+    int tiles = (int)(v / ((size_t)PRODUCTS * (size_t)w->channels)), all = tile_count(w);
     if (tiles < LEAST_TILES) tiles = LEAST_TILES;
     return tiles < all ? tiles : all;
 }
 
-static int block_count(const struct nn_winograd *w, int images, int threads)
+/* Blocks of tiles, and groups of panels: an image's tasks are each block with each group. */
+struct cut {
+    int blocks, groups;
+};
+
+/* A single picture is cut for all threads: its tiles, or where u is what takes the time to read,
+ * its filters. */
+static struct cut cut_image(const struct nn_winograd *w, int images, int threads)
 {
-    int all = tile_count(w), most = most_tiles(w), blocks = (all + most - 1) / most;
-    if (images < threads) blocks = (blocks + threads - 1) / threads * threads;
-    return blocks < all ? blocks : all;
+    int all = tile_count(w), most = most_tiles(w);
+    struct cut cut = {(all + most - 1) / most, 1};
+    if (images >= threads) return cut;
+    if (nn_winograd_weights(w) > (size_t)all * PRODUCTS * (size_t)w->channels * 2)
+        cut.groups = threads < panels_of(w) ? threads : panels_of(w);
+    else
+        cut.blocks = (cut.blocks + threads - 1) / threads * threads;
+    if (cut.blocks > all) cut.blocks = all;
+    return cut;
 }
 
 /* Floats from one of the 36 to the next; a line more than needed, so that 36 powers of two do not
@@ -168,7 +183,7 @@ static void transform_inputs(const struct nn_kernels *kernels, const struct nn_w
 struct job {
     const struct nn_kernels *kernels;
     const struct nn_winograd_run *run;
-    int blocks;
+    struct cut cut;
     size_t scratch_floats; /* of each thread */
 };
 
@@ -182,43 +197,63 @@ size_t nn_winograd_workspace(const struct nn_winograd *w, int threads)
     return (size_t)threads * forward_scratch(w) * sizeof(float);
 }
 
+/* Filters [from, from + filters) of the tiles from `first` on: m, then y. */
+static void run_panel(const struct job *job, const struct nn_products *products, const float *v,
+                      float *m, int image, int first, int from)
+{
+    const struct nn_winograd_run *run = job->run;
+    const struct nn_winograd *w = run->w;
+    const float *u = run->u + from / panel_of(w) * PRODUCTS * products->w_next;
+    ptrdiff_t to_image = (ptrdiff_t)image * w->out_height * w->out_width * w->filters;
+    job->kernels->products(m, v, u, products);
+    for (int i = 0; i < products->rows; i++) {
+        struct nn_tile tile;
+        ptrdiff_t at = to_image + output_tile(&tile, w, first + i) + from;
+        struct nn_epilogue epilogue = nn_epilogue_from(&run->epilogue, from, at);
+        job->kernels->winograd_output(run->y + at, &tile, m + (ptrdiff_t)i * products->y_row,
+                                      products->y_next, products->columns, &epilogue);
+    }
+}
+
+static int share_of(int all, int index, int count)
+{
+    return (int)((int64_t)all * index / count);
+}
+
 static void run_block(void *argument, int index, int thread)
 {
     const struct job *job = argument;
     const struct nn_winograd *w = job->run->w;
-    int image = index / job->blocks, block = index % job->blocks, all = tile_count(w);
-    int first = (int)((int64_t)all * block / job->blocks);
-    int tiles = (int)((int64_t)all * (block + 1) / job->blocks) - first, panel = panel_of(w);
-    ptrdiff_t v_next = stride_of(tiles, w->channels), m_next = stride_of(tiles, panel);
+    int tasks = job->cut.blocks * job->cut.groups, image = index / tasks;
+    int group = index % tasks / job->cut.blocks, block = index % job->cut.blocks;
+    int all = tile_count(w), first = share_of(all, block, job->cut.blocks);
+    int tiles = share_of(all, block + 1, job->cut.blocks) - first, panel = panel_of(w);
+    struct nn_products products = {.count = PRODUCTS,
+                                   .rows = tiles,
+                                   .depth = w->channels,
+                                   .x_row = w->channels,
+                                   .w_row = panel,
+                                   .y_row = panel,
+                                   .x_next = stride_of(tiles, w->channels),
+                                   .w_next = (ptrdiff_t)w->channels * panel,
+                                   .y_next = stride_of(tiles, panel)};
     float *v = job->run->workspace + (size_t)thread * job->scratch_floats;
     float *m = v + rows_floats(w, w->channels);
     const float *x = job->run->x + (ptrdiff_t)image * w->height * w->width * w->channels;
-    ptrdiff_t to_image = (ptrdiff_t)image * w->out_height * w->out_width * w->filters;
-    transform_inputs(job->kernels, w, v, v_next, x, first, tiles);
-    struct nn_products products = {PRODUCTS, tiles,       w->channels,
-                                   panel,    w->channels, panel,
-                                   panel,    v_next,      (ptrdiff_t)w->channels * panel,
-                                   m_next};
-    const float *u = job->run->u;
-    for (int from = 0; from < w->filters; from += panel, u += PRODUCTS * products.w_next) {
-        int filters = w->filters - from < panel ? w->filters - from : panel;
-        products.columns = filters;
-        job->kernels->products(m, v, u, &products);
-        for (int i = 0; i < tiles; i++) {
-            struct nn_tile tile;
-            ptrdiff_t at = to_image + output_tile(&tile, w, first + i) + from;
-            struct nn_epilogue epilogue = nn_epilogue_from(&job->run->epilogue, from, at);
-            job->kernels->winograd_output(job->run->y + at, &tile, m + (ptrdiff_t)i * panel, m_next,
-                                          filters, &epilogue);
-        }
+    transform_inputs(job->kernels, w, v, products.x_next, x, first, tiles);
+    int end = share_of(panels_of(w), group + 1, job->cut.groups);
+    for (int i = share_of(panels_of(w), group, job->cut.groups); i < end; i++) {
+        int from = i * panel;
+        products.columns = w->filters - from < panel ? w->filters - from : panel;
+        run_panel(job, &products, v, m, image, first, from);
     }
 }
 
 void nn_winograd_forward(struct nn_context *context, const struct nn_winograd_run *run, int images)
 {
-    struct job job = {&context->kernels, run, block_count(run->w, images, context->threads),
+    struct job job = {&context->kernels, run, cut_image(run->w, images, context->threads),
                       forward_scratch(run->w)};
-    nn_parallel(context, images * job.blocks, run_block, &job);
+    nn_parallel(context, images * job.cut.blocks * job.cut.groups, run_block, &job);
 }
 
 /* ---- gradient of the weights ----------------------------------------------------------------- */
@@ -244,7 +279,7 @@ void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_
                               float *scratch, const float *x, const float *dy)
 {
     float *v = scratch + du_floats(w), *s = v + rows_floats(w, w->channels);
-    int all = tile_count(w), blocks = block_count(w, 1, 1);
+    int all = tile_count(w), blocks = cut_image(w, 1, 1).blocks;
     for (int block = 0; block < blocks; block++) {
         int first = (int)((int64_t)all * block / blocks);
         int tiles = (int)((int64_t)all * (block + 1) / blocks) - first;
