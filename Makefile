@@ -175,11 +175,12 @@ $(BUILD)/docs/%: $(BUILD)/docs/%.o $(LIBRARIES)
 
 # bench/convolution's steps are compiled once per level, as kernels are. They have no word for a
 # fused multiply-add: where the CPU has one, the compiler may take it.
-LADDER := $(call object,$(filter-out %/steps.c,$(wildcard bench/ladder/*.c))) \
-          $(patsubst %,$(BUILD)/bench/ladder/steps_%.o,scalar $(LEVELS))
+STEPS  := $(patsubst %,$(BUILD)/bench/ladder/steps_%.o,scalar $(LEVELS))
+LADDER := $(call object,$(filter-out %/steps.c,$(wildcard bench/ladder/*.c))) $(STEPS)
 ISA_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize
-$(BUILD)/bench/ladder/steps_%.o: ISA = $(ISA_$*) -O3 -DNN_LEVEL_$* $(if $(filter scalar,$*),,-ffp-contract=fast)
-$(BUILD)/bench/ladder/steps_%.o: bench/ladder/steps.c $(BUILD)/generated/flags
+FUSED_scalar := off
+$(STEPS): ISA = $(ISA_$*) -O3 -DNN_LEVEL_$* -ffp-contract=$(or $(FUSED_$*),fast)
+$(STEPS): $(BUILD)/bench/ladder/steps_%.o: bench/ladder/steps.c $(BUILD)/generated/flags
 	@mkdir -p $(@D)
 	$(call say,cc $< for $*)$(COMPILE)
 $(BUILD)/bench/convolution: $(BUILD)/bench/convolution.o $(LADDER) $(LIBRARIES)
