@@ -65,6 +65,9 @@ ISA_sse    := -msse2 -Os
 ISA_avx2   := -mavx2 -mfma -O3
 ISA_avx512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512 -O3
 ISA_neon   := -O3
+# Instruction sets with one family of their own: bf16_avx512bf16.c, bf16_amx.c.
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+ISA_amx        := $(ISA_avx512) -mamx-tile -mamx-bf16
 
 object  = $(patsubst %.c,$(BUILD)/%.o,$(1))
 program = $(patsubst %.c,$(BUILD)/%,$(1))
@@ -108,6 +111,11 @@ $(BUILD)/nn/kernels/%_$(1).o: nn/kernels/%_simd.c $(BUILD)/generated/flags
 	$$(call say,cc $$< for $(1))$$(COMPILE)
 endef
 $(foreach level,$(LEVELS),$(eval $(call level_rule,$(level))))
+
+ifneq ($(filter avx512,$(LEVELS)),)
+$(BUILD)/nn/kernels/bf16_avx512bf16.o: ISA = $(ISA_avx512bf16)
+$(BUILD)/nn/kernels/bf16_amx.o: ISA = $(ISA_amx)
+endif
 
 # ---- generated, and only written when they change: the list of ops (a line per file in nn/op),
 # ---- the sources of the libraries (one less, and they are packed anew), the compiler's flags ---
@@ -175,11 +183,12 @@ $(BUILD)/docs/%: $(BUILD)/docs/%.o $(LIBRARIES)
 
 # bench/convolution's steps are compiled once per level, as kernels are. They have no word for a
 # fused multiply-add: where the CPU has one, the compiler may take it.
-LADDER := $(call object,$(filter-out %/steps.c,$(wildcard bench/ladder/*.c))) \
-          $(patsubst %,$(BUILD)/bench/ladder/steps_%.o,scalar $(LEVELS))
+STEPS  := $(patsubst %,$(BUILD)/bench/ladder/steps_%.o,scalar $(LEVELS))
+LADDER := $(call object,$(filter-out %/steps.c,$(wildcard bench/ladder/*.c))) $(STEPS)
 ISA_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize
-$(BUILD)/bench/ladder/steps_%.o: ISA = $(ISA_$*) -O3 -DNN_LEVEL_$* $(if $(filter scalar,$*),,-ffp-contract=fast)
-$(BUILD)/bench/ladder/steps_%.o: bench/ladder/steps.c $(BUILD)/generated/flags
+FUSED_scalar := off
+$(STEPS): ISA = $(ISA_$*) -O3 -DNN_LEVEL_$* -ffp-contract=$(or $(FUSED_$*),fast)
+$(STEPS): $(BUILD)/bench/ladder/steps_%.o: bench/ladder/steps.c $(BUILD)/generated/flags
 	@mkdir -p $(@D)
 	$(call say,cc $< for $*)$(COMPILE)
 $(BUILD)/bench/convolution: $(BUILD)/bench/convolution.o $(LADDER) $(LIBRARIES)

@@ -1,215 +1,137 @@
 /*
- * bench.c — `liveness bench`: how fast this machine runs a network, step by step.
+ * bench.c — `liveness bench`: what this machine can do, and what the networks make of it.
  *
- * Whole runs and profiled runs take turns, so that a machine whose speed drifts is fair to both. A
- * turn is as many runs as fill a millisecond, and counts with their mean; figures are medians over
- * the turns. What a speed is a share of, this machine's peak, is measured before and after.
+ * Level by level: the machine's limits, each network, the kernels by themselves, and the limits
+ * again in between and at the end, since clocks rise and fall. What a speed is a share of was thus
+ * measured in the same run.
  */
 #include "apps/bench.h"
 #include "apps/commands.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const struct cli_option OPTIONS[] = {
     {"-m --model", CLI_TEXT, offsetof(struct bench_settings, model), "FILE|DIR", NULL, 0, 0, 0,
-     "network to run: what `train` wrote, or a face detector; without it LivenessNet"},
-    {"-b --batch", CLI_INT, offsetof(struct bench_settings, batch), "N", "1", 1, 4096, 0,
-     "pictures per run"},
+     "network to run instead of the built-in ones: what `train` wrote, or a face detector"},
+    {"--network", CLI_CHOICE, offsetof(struct bench_settings, network),
+     "training|livenessnet|detector", NULL, 0, 0, 0,
+     "only this built-in network, and no kernels; with --batch or --picture livenessnet"},
+    {"-b --batch", CLI_INT, offsetof(struct bench_settings, batch), "N", NULL, 1, 4096, 0,
+     "pictures per run; without it 1, and 8 in training"},
     {"--seconds", CLI_REAL, offsetof(struct bench_settings, seconds), "S", "2", 0, 3600,
-     CLI_ABOVE_LOW, "how long to measure"},
+     CLI_ABOVE_LOW, "how long to measure each network at each level"},
     {"--picture", CLI_TEXT, offsetof(struct bench_settings, picture), "FILE", NULL, 0, 0, 0,
-     "what the network gets to see, .png or .jpg; without it noise"},
+     "what the networks get to see, .png or .jpg; without it noise"},
+    {"--level", CLI_TEXT, offsetof(struct bench_settings, level), "NAME|all", NULL, 0, 0, 0,
+     "instruction set to measure; `all` puts those of this CPU beside each other"},
+    {"-p --plot", CLI_TEXT, offsetof(struct bench_settings, plot), "FILE", NULL, 0, 0, 0,
+     "roofline of all layers at the best level measured, .png or .jpg"},
 };
 
-enum { FEWEST_TURNS = 3 };
-static const double TURN_SECONDS = 1e-3, WARM_SHARE = 0.2;
-/* Of a thread: more than a first-level cache, less than a second-level one. Of all: more than a
- * last-level cache mostly is. */
-enum { NEAR_BYTES = 256 << 10, FAR_BYTES = 128 << 20 };
+/* ---- levels ---------------------------------------------------------------------------------- */
 
-/* ---- the network's input --------------------------------------------------------------------- */
-
-static enum nn_status read_picture(struct bench *bench, struct vi_image *image, int width,
-                                   int height)
+/* Those up to the context's own, which NN_CPU or --cpu may have lowered; of them --level's. False:
+ * there is none of that name, which was said. */
+static bool choose_levels(struct bench *bench)
 {
-    struct nn_context *context = bench->app->context;
-    if (bench->settings->picture)
-        return vi_read(image, context, bench->settings->picture,
-                       &(struct vi_decode_options){.color = VI_RGB});
-    enum nn_status status = vi_image_new(image, context, width, height, 3);
-    struct nn_rng rng = nn_rng_make(bench->settings->common.seed, 1);
-    for (int i = 0; !status && i < height * width * 3; i++)
-        image->pixels[i] = (uint8_t)nn_rng_below(&rng, 256);
-    return status;
-}
-
-/* What the network makes of a picture, by way of its own preparation of pictures. */
-static enum nn_status prepare_picture(struct bench *bench, float *row, const struct vi_image *image)
-{
-    struct network *network = &bench->network;
-    struct nn_context *context = bench->app->context;
-    if (network->detector) {
-        const struct nn_plan *plan = vi_detector_plan(network->detector);
-        const struct nn_node *input = network_input(network);
-        const struct vi_face *faces;
-        int count;
-        enum nn_status status = vi_detect(network->detector, image, VI_RGB, 0.5f, &faces, &count);
-        if (!status)
-            memcpy(row, nn_data(plan, input), nn_shape_count(nn_node_shape(input)) * sizeof *row);
-        return status;
+    const char *names[8], *own = nn_cpu(bench->app->context), *wanted = bench->settings->level;
+    char list[128] = "", quoted[NN_QUOTED];
+    int count = nn_levels(names), usable = 0;
+    while (usable < count && strcmp(names[usable], own) != 0) usable++;
+    usable = usable < count ? usable + 1 : count;
+    if (!wanted) wanted = own;
+    for (int i = 0; i < usable; i++) {
+        size_t size = strlen(list);
+        snprintf(list + size, sizeof list - size, "%s%s", i ? ", " : "", names[i]);
+        if (strcmp(wanted, "all") == 0 || strcmp(wanted, names[i]) == 0)
+            bench->level[bench->levels++] = names[i];
     }
-    const struct model_contract *contract = &network->model.contract;
-    struct vi_image small;
-    enum nn_status status = vi_image_new(&small, context, contract->width, contract->height, 3);
-    if (!status) status = vi_resize(&small, image, context);
-    if (!status && contract->color == VI_BGR) vi_swap_red_blue(&small);
-    if (!status) model_fill(row, contract, small.pixels);
-    vi_image_free(context, &small);
-    return status;
-}
-
-static enum nn_status fill_input(struct bench *bench)
-{
-    const struct nn_node *input = network_input(&bench->network);
-    struct nn_shape shape = nn_node_shape(input);
-    size_t count = nn_shape_count(shape);
-    float *rows = nn_data(bench->plan, input);
-    struct vi_image image = {0};
-    enum nn_status status = NN_OK;
-    if (bench->network.bare && bench->settings->picture)
-        return nn_fail(bench->app->context, NN_ERROR_ARGUMENT,
-                       "--picture: how a network without weights wants its pictures is not known");
-    if (bench->network.bare) {
-        struct nn_rng rng = nn_rng_make(bench->settings->common.seed, 1);
-        for (size_t i = 0; i < count; i++) rows[i] = nn_rng_uniform(&rng, -1, 1);
-    } else {
-        status = read_picture(bench, &image, shape.dim[2], shape.dim[1]);
-        if (!status) status = prepare_picture(bench, rows, &image);
-    }
-    for (int n = 1; n < bench->settings->batch && !status; n++)
-        memcpy(rows + (size_t)n * count, rows, count * sizeof *rows);
-    vi_image_free(bench->app->context, &image);
-    return status;
+    if (bench->levels == 0)
+        bench->app->exit_code =
+            app_usage(bench->app, "--level: expected all or one this CPU may use (%s), got %s",
+                      list, nn_quote(quoted, wanted));
+    return bench->levels > 0;
 }
 
 /* ---- measuring ------------------------------------------------------------------------------- */
 
-static double larger(double a, double b)
+static void list_networks(struct bench *bench)
 {
-    return a > b ? a : b;
+    static const struct bench_network BUILT_IN[BENCH_NETWORKS] = {
+        {.name = "livenessnet_training",
+         .title = "LivenessNet, training step",
+         .training = true,
+         .random = true},
+        {.name = "livenessnet", .title = "LivenessNet, forward", .random = true},
+        {.name = "ssd_res10", .title = "SSD res10 300x300, forward", .random = true}};
+    const struct bench_settings *settings = bench->settings;
+    int only = settings->network;
+    if (only < 0 && (settings->batch || settings->picture)) only = 1;
+    if (settings->model)
+        bench->network[bench->networks++] =
+            (struct bench_network){.name = settings->model, .title = settings->model};
+    for (int i = 0; i < BENCH_NETWORKS && !settings->model; i++)
+        if (only < 0 || only == i) bench->network[bench->networks++] = BUILT_IN[i];
 }
 
-/* Twice: clocks rise and fall in between. */
-static enum nn_status measure_machine(struct bench *bench)
+/* What takes so long: somebody who waits wants to know. */
+static void tell(const struct bench *bench, const struct app *app, int level, const char *what)
 {
-    struct nn_context *context = bench->app->context;
-    struct bench_machine *machine = &bench->machine;
-    double peak = nn_measure_peak(context, 0);
-    double near =
-        nn_measure_bandwidth(context, 0, (size_t)NEAR_BYTES * (size_t)nn_threads(context));
-    double far = nn_measure_bandwidth(context, 0, FAR_BYTES);
-    if (!(peak > 0 && near > 0 && far > 0)) return NN_ERROR_MEMORY;
-    machine->peak = larger(machine->peak, peak);
-    machine->near = larger(machine->near, near);
-    machine->far = larger(machine->far, far);
-    return NN_OK;
+    if (bench->networks > 1 && app_is_terminal())
+        app_say(app, "%s: %s ...", bench->level[level], what);
 }
 
-/* Caches, page tables, clocks; and how many runs make a turn. */
-static enum nn_status warm_up(struct bench *bench)
+/* `app` has the level's context. */
+static enum nn_status measure_level(struct bench *bench, struct app *app, int level)
 {
-    double start = app_seconds(), now = start;
-    double turn = larger(TURN_SECONDS, bench->settings->seconds / (2 * BENCH_TURNS));
-    int runs = 0;
+    bench->threads = nn_threads(app->context);
+    enum nn_status status = bench_measure_machine(bench, app->context, level);
+    for (int i = 0; i < bench->networks && !status; i++) {
+        tell(bench, app, level, bench->network[i].title);
+        status = bench_measure_network(bench, app, i, level);
+        if (!status) status = bench_measure_peak(bench, app->context, level);
+    }
+    if (!status && bench->networks > 1) {
+        tell(bench, app, level, "kernels");
+        status = bench_measure_kernels(bench, app->context, level);
+    }
+    return status ? status : bench_measure_machine(bench, app->context, level);
+}
+
+static enum nn_status measure_levels(struct bench *bench)
+{
     enum nn_status status = NN_OK;
-    while (!status && (runs < 2 || now - start < WARM_SHARE * bench->settings->seconds)) {
-        status = nn_forward(bench->plan, bench->settings->batch);
-        now = app_seconds();
-        runs++;
+    for (int i = 0; i < bench->levels && !status; i++) {
+        struct app app = *bench->app;
+        app.context = NULL;
+        struct nn_options options = {.threads = bench->settings->common.threads,
+                                     .cpu = bench->level[i],
+                                     .allocator = bench->app->allocator};
+        status = nn_open(&app.context, &options);
+        if (!status) status = measure_level(bench, &app, i);
+        if (status) nn_fail(bench->app->context, status, "%s", nn_error(app.context));
+        nn_close(&app.context);
     }
-    bench->repeats = 1 + (int)(turn * runs / larger(now - start, 1e-6));
-    return status;
-}
-
-static enum nn_status take_turn(struct bench *bench, int turn)
-{
-    int batch = bench->settings->batch, repeats = bench->repeats;
-    enum nn_status status = NN_OK;
-    double start = app_seconds();
-    for (int i = 0; i < repeats && !status; i++) status = nn_forward(bench->plan, batch);
-    bench->run[turn] = (app_seconds() - start) / repeats;
-    for (int i = 0; i < repeats && !status; i++) {
-        status = nn_profile(bench->plan, batch);
-        for (int s = 0; s < bench->steps; s++)
-            bench->step[(size_t)s * BENCH_TURNS + (size_t)turn] +=
-                nn_plan_step(bench->plan, s).seconds / repeats;
-    }
-    return status;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *times, int count)
-{
-    qsort(times, (size_t)count, sizeof *times, compare);
-    return (times[(count - 1) / 2] + times[count / 2]) / 2;
-}
-
-static void conclude(struct bench *bench)
-{
-    bench->run_median = median(bench->run, bench->turns);
-    bench->run_best = bench->run[0];
-    for (int s = 0; s < bench->steps; s++) {
-        bench->step_median[s] = median(bench->step + (size_t)s * BENCH_TURNS, bench->turns);
-        bench->steps_sum += bench->step_median[s];
-        bench->multiply_adds += nn_plan_step(bench->plan, s).multiply_adds;
-    }
-}
-
-static enum nn_status measure(struct bench *bench)
-{
-    struct nn_context *context = bench->app->context;
-    bench->steps = nn_plan_steps(bench->plan);
-    bench->run = nn_alloc(context, BENCH_TURNS, sizeof *bench->run);
-    bench->step_median = nn_alloc(context, (size_t)bench->steps, sizeof *bench->step_median);
-    bench->step = nn_alloc(context, (size_t)bench->steps * BENCH_TURNS, sizeof *bench->step);
-    if (!bench->run || !bench->step_median || !bench->step) return NN_ERROR_MEMORY;
-    enum nn_status status = measure_machine(bench);
-    if (!status) status = warm_up(bench);
-    double start = app_seconds();
-    while (!status && bench->turns < BENCH_TURNS &&
-           (bench->turns < FEWEST_TURNS || app_seconds() - start < bench->settings->seconds))
-        status = take_turn(bench, bench->turns++);
-    if (!status) status = measure_machine(bench);
-    if (!status) conclude(bench);
     return status;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static enum nn_status bench_network(struct bench *bench)
+static enum nn_status run_bench(struct bench *bench)
 {
     const struct bench_settings *settings = bench->settings;
     struct nn_text text = {.context = bench->app->context};
-    enum nn_status status =
-        settings->model
-            ? network_open(&bench->network, bench->app, settings->model)
-            : network_new(&bench->network, bench->app, 32, 32, 2, settings->common.seed);
-    if (!status)
-        status = nn_compile(&bench->plan, bench->network.graph,
-                            &(struct nn_plan_options){.batch = settings->batch});
-    if (!status) status = fill_input(bench);
-    if (!status) status = measure(bench);
+    enum nn_status status = NN_OK;
+    if (settings->plot) status = app_prepare_output(bench->app, settings->plot, "--plot");
+    bench_look_at_cpu(&bench->cpu);
+    list_networks(bench);
+    if (!status) status = measure_levels(bench);
+    if (!status && settings->plot) status = bench_draw(bench, settings->plot);
     if (status) return status;
     if (settings->common.json)
         bench_print_json(&text, bench);
     else
-        bench_print_table(&text, bench);
+        bench_print_tables(&text, bench);
     return app_print(bench->app, &text);
 }
 
@@ -217,14 +139,21 @@ static int run(struct app *app, int argc, char **argv)
 {
     struct bench_settings settings;
     struct bench bench = {.app = app, .settings = &settings};
+    char quoted[NN_QUOTED];
     if (!app_start(app, &settings, argc, argv)) return app->exit_code;
-    if (!app_open(app, 0)) return app->exit_code;
-    enum nn_status status = bench_network(&bench);
-    nn_free(app->context, bench.run);
-    nn_free(app->context, bench.step);
-    nn_free(app->context, bench.step_median);
-    nn_plan_free(&bench.plan);
-    network_close(&bench.network);
+    if (settings.plot && !vi_can_write(settings.plot))
+        return app_usage(app, "--plot: expected a name that ends in .png or .jpg, got %s",
+                         nn_quote(quoted, settings.plot));
+    if (settings.model && settings.network >= 0)
+        return app_usage(app, "--network names a built-in network; give it or --model");
+    if (!app_open(app, 1)) return app->exit_code; /* to talk with; levels have their own */
+    if (!choose_levels(&bench)) {
+        nn_close(&app->context);
+        return app->exit_code;
+    }
+    enum nn_status status = run_bench(&bench);
+    for (int i = 0; i < bench.networks; i++) bench_free_network(&bench, &bench.network[i]);
+    nn_free(app->context, bench.kernel);
     return app_finish(app, status);
 }
 
@@ -234,11 +163,16 @@ const struct cli_command app_bench = {
     .arguments = "",
     .arguments_min = 0,
     .arguments_max = 0,
-    .notes = "GFLOP/s count a multiply-add as two operations. % peak is the share of the "
-             "multiply-adds this\nmachine was just measured to do in registers; GB/s, what a step "
-             "reads and writes. The total is\nof whole runs, which take turns with the profiled "
-             "ones.",
+    .notes =
+        "A multiply-add is two operations. A step that multiplies is held against the multiply-adds"
+        "\nthis machine was just measured to do in registers (FMA): GFLOP/s; Winograd's "
+        "convolutions"
+        "\ncount as what they replace. Any other against the bandwidth of the cache, or the memory,"
+        "\nthat a core's share of its bytes fits in (L1, L2, mem): GB/s, read and written. Figures "
+        "are"
+        "\nmedians of turns; whole runs take turns with those whose steps are timed.",
     .example = "  liveness bench\n"
+               "  liveness bench --level all --plot roofline.png\n"
                "  liveness bench --model detector --threads 1 --seconds 5",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof *OPTIONS,

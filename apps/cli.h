@@ -49,7 +49,7 @@ struct cli_common {
     int cpu; /* place among CLI_LEVELS, -1: the best there is */
     bool json, quiet;
 };
-#define CLI_LEVELS "scalar|sse|avx2|avx512|neon"
+#define CLI_LEVELS "scalar|sse|avx2|avx512|avx512bf16|amx|neon"
 
 struct app;
 struct cli_command {

@@ -76,6 +76,8 @@ enum nn_status nn_plan_gradients(struct nn_compiler *compiler);
 void nn_plan_fusions(struct nn_compiler *compiler);
 /* Is this op's prepare called: predicting, with parameters that stay? */
 bool nn_plan_prepares(const struct nn_compiler *compiler, const struct nn_node *node);
+/* The op that computes the node in a plan of this precision: its own, or the one for bfloat16. */
+const struct nn_op *nn_plan_op(const struct nn_compiler *compiler, const struct nn_node *node);
 /* Will it turn the node into y = x * scale + shift? */
 bool nn_plan_affine(const struct nn_compiler *compiler, const struct nn_node *node);
 enum nn_status nn_plan_lifetimes(struct nn_compiler *compiler);

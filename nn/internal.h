@@ -190,6 +190,10 @@ struct nn_op {
     void (*prepare)(struct nn_step *step);
     size_t (*prepared)(const struct nn_node *node); /* floats; 0: prepare has nothing to do */
     bool affine_at_inference;
+    /* What predicts in bfloat16 instead, with workspace, prepare, prepared and forward of its own,
+     * where all inputs but x[0] are parameters and `pays` says so; NULL: this op does. */
+    const struct nn_op *bf16;
+    bool (*pays)(const struct nn_node *node);
     /* Where input i lies in y, in floats, when y is its inputs one after another; false: it is
      * not. Inputs may then be computed right there, and forward finds x[i] in its place. */
     bool (*place)(size_t *floats, const struct nn_node *node, int i, int batch);
@@ -254,6 +258,10 @@ void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_
                               float *scratch, const float *x, const float *dy);
 void nn_winograd_gradient_end(const struct nn_kernels *kernels, const struct nn_winograd *w,
                               float *dw, const float *scratch);
+
+/* ---- conv_bf16.c: convolutions at inference in bfloat16 -------------------------------------- */
+
+extern const struct nn_op nn_conv2d_bf16;
 
 /* ---- windows: what convolution and pooling share (window.c) -------------------------------- */
 

@@ -168,10 +168,10 @@ static enum nn_status add_scratch(struct nn_compiler *compiler, struct nn_planne
     if (!planned->node) return NN_OK;
     const struct nn_node *node = planned->node;
     int batch = compiler->options->batch, threads = compiler->context->threads;
-    size_t bytes =
-        node->op->workspace
-            ? node->op->workspace(node, batch, threads, compiler->training || compiler->statistics)
-            : 0;
+    const struct nn_op *op = nn_plan_op(compiler, node);
+    size_t bytes = op->workspace ? op->workspace(node, batch, threads,
+                                                 compiler->training || compiler->statistics)
+                                 : 0;
     if (!bytes) return NN_OK;
     planned->workspace = new_slot(compiler, node, "workspace", bytes, time);
     return planned->workspace == NONE ? NN_ERROR_MEMORY : NN_OK;
@@ -200,7 +200,7 @@ static enum nn_status add_prepared(struct nn_compiler *compiler)
         if (node->kind != NN_KIND_OP || !compiler->mark[i].needed ||
             !nn_plan_prepares(compiler, node))
             continue;
-        size_t floats = (node->op->prepared(node) + 15) & ~(size_t)15;
+        size_t floats = (nn_plan_op(compiler, node)->prepared(node) + 15) & ~(size_t)15;
         if (!floats) continue;
         compiler->mark[i].prepared = (ptrdiff_t)compiler->prepared_floats;
         compiler->prepared_floats += floats;

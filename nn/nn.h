@@ -78,6 +78,8 @@ int nn_threads(const struct nn_context *context);     /* size of the pool, >= 1 
 const char *nn_cpu(const struct nn_context *context); /* level in use, "avx2" for instance */
 /* Names of the levels this CPU and OS can run, scalar first, best last; returns how many. */
 int nn_levels(const char *names[8]);
+/* Is NN_BFLOAT16 faster than NN_FLOAT32 at this level? It is no less right where it is not. */
+bool nn_bfloat16_pays(const struct nn_context *context);
 const char *nn_version(void);
 
 /* Memory from the context's allocator: `count * size` bytes, zeroed, aligned to 64. NULL (with
@@ -335,12 +337,17 @@ enum nn_status nn_initialize(struct nn_graph *graph, uint64_t seed);
 
 struct nn_plan;
 
+/* What convolutions multiply: floats, or bfloat16s, the upper halves of floats (8 bits of
+ * precision); sums are floats in any case, and so is all that is kept. */
+enum nn_precision { NN_FLOAT32, NN_BFLOAT16 };
+
 struct nn_plan_options {
     int batch;                      /* most images in one run, >= 1 */
     struct nn_node *loss;           /* set: training (gradients); NULL: inference */
     struct nn_node *const *outputs; /* nodes whose values must be readable after a forward run */
     int output_count;               /* 0 without a loss: the last node */
     bool statistics;                /* for nn_measure; without a loss */
+    enum nn_precision precision;    /* NN_BFLOAT16: without a loss, without statistics */
     bool input_gradients;           /* also keep gradients of nn_input nodes */
     bool no_fusion, no_sharing;     /* for tests: every op on its own, every buffer its own */
 };

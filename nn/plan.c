@@ -27,6 +27,14 @@ static enum nn_status check_options(struct nn_compiler *compiler)
     if (options->loss && options->statistics)
         return nn_fail(compiler->context, NN_ERROR_ARGUMENT,
                        "a plan is for training (loss) or for nn_measure (statistics), not both");
+    if (options->precision != NN_FLOAT32 && options->precision != NN_BFLOAT16)
+        return nn_fail(compiler->context, NN_ERROR_ARGUMENT,
+                       "precision: expected NN_FLOAT32 or NN_BFLOAT16, got %d",
+                       (int)options->precision);
+    if (options->precision == NN_BFLOAT16 && (options->loss || options->statistics))
+        return nn_fail(compiler->context, NN_ERROR_UNSUPPORTED,
+                       "bfloat16 is for predicting: a plan that %s works in floats",
+                       options->loss ? "trains" : "measures statistics");
     if (options->loss && options->loss->graph != graph)
         return nn_fail(compiler->context, NN_ERROR_ARGUMENT, "the loss is of another graph");
     for (int i = 0; i < graph->count; i++) {
@@ -69,6 +77,14 @@ static void select_nodes(struct nn_compiler *compiler)
             compiler->mark[node->input[j]->index].uses++;
         }
     }
+}
+
+const struct nn_op *nn_plan_op(const struct nn_compiler *compiler, const struct nn_node *node)
+{
+    const struct nn_op *bf16 = node->op->bf16;
+    bool wanted = bf16 && compiler->options->precision == NN_BFLOAT16 &&
+                  nn_plan_prepares(compiler, node) && bf16->pays(node);
+    return wanted ? bf16 : node->op;
 }
 
 /* ---- bind ------------------------------------------------------------------------------------ */
@@ -115,7 +131,7 @@ static void bind_step(struct nn_plan *plan, const struct nn_compiler *compiler,
                       struct nn_step *step, struct nn_node *node, int workspace)
 {
     const struct nn_mark *mark = &compiler->mark[node->index];
-    *step = (struct nn_step){.op = node->op,
+    *step = (struct nn_step){.op = nn_plan_op(compiler, node),
                              .node = node,
                              .context = plan->context,
                              .kernels = &plan->context->kernels,

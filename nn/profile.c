@@ -136,6 +136,8 @@ static struct nn_half_info data_half(const struct nn_plan *plan, const struct nn
 {
     size_t value = nn_node_count_for(step->node, plan->batch), floats = step->dy ? value : 0;
     struct nn_half_info half = {0};
+    if (step->op->view && step->dx[X] == step->dy)
+        return half; /* the same numbers in their place */
     if (step->op->multiply_adds) {
         if (!step->dx[X]) return half;
         half.multiply_adds = nn_node_multiply_adds(step->node);

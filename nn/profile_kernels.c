@@ -10,6 +10,7 @@
 #include <time.h>
 
 enum { FEWEST_TRIALS = 3, MOST_TAPS = 9, GAP = 64 };
+enum { MATRICES = -1, TRANSFORMED = 36 }; /* a window that is none; of 6 x 6 */
 static const double TRIAL_SECONDS = 1e-3;
 
 /* Sizes of a case; what they mean is its function's business. */
@@ -50,12 +51,13 @@ static struct nn_conv_row conv_geometry(const struct kernel_case *c, ptrdiff_t *
 /* Floats of the picture, of the weights, of the outputs. */
 static size_t picture_floats(const struct kernel_case *c)
 {
-    int border = c->window ? c->window - 1 : 0;
+    int border = c->window > 0 ? c->window - 1 : 0;
     return (size_t)(c->rows + border) * (size_t)(c->pixels + border) * (size_t)c->channels;
 }
 
 static size_t weight_floats(const struct kernel_case *c)
 {
+    if (c->window == MATRICES) return (size_t)c->rows * (size_t)c->channels * (size_t)c->filters;
     int window = c->window ? c->window : 1;
     return (size_t)(window * window) * (size_t)c->channels * (size_t)c->filters;
 }
@@ -89,6 +91,37 @@ static void run_conv_gradient(const struct kernel_case *c, const struct nn_kerne
     gradient.x_row = (ptrdiff_t)picture_floats(c) / (c->rows + (c->window ? c->window - 1 : 0));
     gradient.dy_row = (ptrdiff_t)c->pixels * c->filters;
     kernels->conv_gradient(w, x, dy, &gradient);
+}
+
+/* `rows` products of [pixels,channels] and [channels,filters]. */
+static struct nn_products matrices(const struct kernel_case *c)
+{
+    return (struct nn_products){.count = c->rows,
+                                .rows = c->pixels,
+                                .depth = c->channels,
+                                .columns = c->filters,
+                                .x_row = c->channels,
+                                .w_row = c->filters,
+                                .y_row = c->filters,
+                                .x_next = (ptrdiff_t)c->pixels * c->channels,
+                                .w_next = (ptrdiff_t)c->channels * c->filters,
+                                .y_next = (ptrdiff_t)c->pixels * c->filters};
+}
+
+static void run_products(const struct kernel_case *c, const struct nn_kernels *kernels,
+                         float *memory)
+{
+    struct nn_products products = matrices(c);
+    float *x = piece(&memory, picture_floats(c)), *w = piece(&memory, weight_floats(c));
+    kernels->products(piece(&memory, output_floats(c)), x, w, &products);
+}
+
+static void run_product_gradients(const struct kernel_case *c, const struct nn_kernels *kernels,
+                                  float *memory)
+{
+    struct nn_products products = matrices(c);
+    float *x = piece(&memory, picture_floats(c)), *w = piece(&memory, weight_floats(c));
+    kernels->product_gradients(w, x, piece(&memory, output_floats(c)), &products);
 }
 
 /* ---- passes over rows of channels ------------------------------------------------------------ */
@@ -155,6 +188,33 @@ static void run_max_window(const struct kernel_case *c, const struct nn_kernels 
         }
 }
 
+/* Tiles side by side: rows / 36 of them, so that a tensor has room for what they become. */
+static void run_winograd_input(const struct kernel_case *c, const struct nn_kernels *kernels,
+                               float *memory)
+{
+    struct tensors t = cut(c, memory);
+    int tiles = c->rows / TRANSFORMED;
+    ptrdiff_t width = (ptrdiff_t)(4 * tiles + 2) * c->channels;
+    struct nn_tile tile = {.row = width, .pixel = c->channels, .bottom = 6, .right = 6};
+    for (int i = 0; i < tiles; i++)
+        kernels->winograd_input(t.b + (ptrdiff_t)i * c->channels, (ptrdiff_t)tiles * c->channels,
+                                t.a + (ptrdiff_t)4 * i * c->channels, &tile, c->channels);
+}
+
+static void run_winograd_output(const struct kernel_case *c, const struct nn_kernels *kernels,
+                                float *memory)
+{
+    static const struct nn_epilogue nothing;
+    struct tensors t = cut(c, memory);
+    int tiles = c->rows / TRANSFORMED;
+    ptrdiff_t width = (ptrdiff_t)4 * tiles * c->channels;
+    struct nn_tile tile = {.row = width, .pixel = c->channels, .bottom = 4, .right = 4};
+    for (int i = 0; i < tiles; i++)
+        kernels->winograd_output(t.b + (ptrdiff_t)4 * i * c->channels, &tile,
+                                 t.a + (ptrdiff_t)i * c->channels, (ptrdiff_t)tiles * c->channels,
+                                 c->channels, &nothing);
+}
+
 static void run_dropout(const struct kernel_case *c, const struct nn_kernels *kernels,
                         float *memory)
 {
@@ -184,6 +244,12 @@ static void run_adam(const struct kernel_case *c, const struct nn_kernels *kerne
             (size_t)(rows) * (pixels) * ((channels) + (filters)) +                                 \
                 (size_t)(window ? window : 1) * (window ? window : 1) * (channels) * (filters)     \
     }
+#define PRODUCTS(kernel, text, tiles, channels, filters)                                           \
+    {                                                                                              \
+#kernel, text, run_##kernel, TRANSFORMED, tiles, MATRICES, channels, filters,              \
+            CONV_FLOPS(TRANSFORMED, tiles, 1, channels, filters),                                  \
+            (size_t)TRANSFORMED *((tiles) * ((channels) + (filters)) + (channels) * (filters))     \
+    }
 /* `tensors` of rows x channels are read or written. */
 #define ROWS(kernel, text, rows, pixels, channels, tensors)                                        \
     {                                                                                              \
@@ -204,6 +270,11 @@ static const struct kernel_case CASES[] = {
     CONV(conv_gradient, "8x16 pixels, 3x3x16 to 32", 8, 16, 3, 16, 32),
     CONV(conv_gradient, "8x16 pixels, 3x3x32 to 32", 8, 16, 3, 32, 32),
     CONV(conv_gradient, "dense, 8 rows of 2048 to 64", 1, 8, 0, 2048, 64),
+    PRODUCTS(products, "36 of 16x32 by 32x32", 16, 32, 32),
+    PRODUCTS(products, "36 of 16x128 by 128x32", 16, 128, 32),
+    PRODUCTS(product_gradients, "36 of 32x16 by 16x32", 16, 32, 32),
+    ROWS(winograd_input, "16 tiles of 32 channels", 16 * TRANSFORMED, 0, 32, 2),
+    ROWS(winograd_output, "16 tiles of 32 filters", 16 * TRANSFORMED, 0, 32, 1 + 16.0 / 36),
     ROWS(transpose, "128 x 128", 128, 0, 128, 2),
     ROWS(relu, "128 pixels of 32 channels", 128, 0, 32, 2),
     ROWS(relu, "1024 pixels of 32 channels", 1024, 0, 32, 2),
@@ -216,7 +287,7 @@ static const struct kernel_case CASES[] = {
     ROWS(channel_products, "1024 pixels of 32 channels", 1024, 0, 32, 2),
     ROWS(batch_norm_backward, "1024 pixels of 16 channels", 1024, 0, 16, 3),
     ROWS(batch_norm_backward, "1024 pixels of 32 channels", 1024, 0, 32, 3),
-    ROWS(max_window, "2x2 of 32x32 pixels, 16 channels", 1024, 32, 16, 1.5),
+    ROWS(max_window, "32x32 pixels of 16 channels", 1024, 32, 16, 1.5),
     ROWS(dropout, "256 pixels of 16 channels", 256, 0, 16, 2),
     ROWS(adam, "16384 parameters", 512, 0, 32, 7),
 };

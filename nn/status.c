@@ -37,6 +37,11 @@ const char *nn_cpu(const struct nn_context *context)
     return context->cpu;
 }
 
+bool nn_bfloat16_pays(const struct nn_context *context)
+{
+    return nn_bf16_gain(context->cpu) != NN_BF16_SLOWER;
+}
+
 struct nn_context *nn_worker(struct nn_context *context, int thread)
 {
     assert(thread >= 0 && thread < context->threads);

@@ -1,7 +1,7 @@
 /*
  * test_cli_bench.c — `bench` and `summary` on each kind of network: LivenessNet, new and from a
- * file, a detector, and a Caffe structure without weights. Speeds are not judged, only that they
- * are there and agree with each other.
+ * file, a detector, and a Caffe structure without weights; `bench` of everything, at all levels.
+ * Speeds are not judged, only that they are there and agree with each other.
  */
 #include "app_run.h"
 #include "tiny_detector.h"
@@ -62,11 +62,13 @@ static void check_figures(const struct nn_json *json, double multiply_adds, int 
           "bandwidths, turns, batch");
 }
 
-static void test_bench_default(void)
+/* Asked for a batch, it measures one network, and no kernels. */
+static void test_bench_one(void)
 {
-    const struct app_run *run = app_run(NULL, "bench --seconds 0.05 --threads 1");
+    const struct app_run *run = app_run(NULL, "bench --seconds 0.05 --threads 1 --batch 1");
     CHECK(run->code == 0 && strstr(run->out, "conv2d_3") && strstr(run->out, "relu affine") &&
-              strstr(run->out, "16x16x32") && strstr(run->out, "% of the peak") && !*run->err,
+              strstr(run->out, "16x16x32") && strstr(run->out, "% of the peak") &&
+              strstr(run->out, "random weights") && !strstr(run->out, "SSD") && !*run->err,
           "a table");
     run = app_run(NULL, "bench --seconds 0.05 --threads 2 --batch 3 --cpu scalar --json");
     struct nn_json *json = parse(run, "bench --json");
@@ -74,7 +76,142 @@ static void test_bench_default(void)
     CHECK(is_text(json, "cpu", "scalar") && number(json, "threads") == 2 &&
               is_text(json, "source", "livenessnet") && nn_json_count(get(json, "steps")) == 9,
           "what was asked for");
+    CHECK(nn_json_count(get(json, "networks")) == 1 && nn_json_count(get(json, "kernels")) == 0,
+          "and nothing else");
     nn_json_free(&json);
+}
+
+/* ---- everything ------------------------------------------------------------------------------ */
+
+static bool is_positive(const struct nn_json *object, const char *key)
+{
+    double value = number(object, key);
+    return value > 0 && isfinite(value);
+}
+
+static bool are_limits(const struct nn_json *machine, int levels)
+{
+    static const char *const keys[] = {"peak_gflops", "l1_gbytes", "l2_gbytes", "memory_gbytes"};
+    const struct nn_json *limits = get(machine, "limits");
+    bool good = nn_json_count(limits) == levels && number(machine, "cores") >= 1;
+    for (int l = 0; l < nn_json_count(limits); l++)
+        for (int k = 0; k < 4; k++)
+            good = good && is_positive(get(nn_json_at(limits, l), "one"), keys[k]) &&
+                   is_positive(get(nn_json_at(limits, l), "all"), keys[k]);
+    return good;
+}
+
+/* A training step: all three directions, and Adam. */
+static void check_training(const struct nn_json *network)
+{
+    const struct nn_json *steps = get(network, "steps");
+    int both = 0, updates = 0;
+    double flops = 0;
+    for (int i = 0; i < nn_json_count(steps); i++) {
+        const struct nn_json *step = nn_json_at(steps, i), *data = get(step, "bwd_data"),
+                             *weights = get(step, "bwd_weights"), *forward = get(step, "forward");
+        both += data && weights && forward && is_positive(data, "gflops") &&
+                is_positive(weights, "gflops") && is_positive(weights, "share_of_bound");
+        updates += is_text(step, "op", "adam") && is_positive(weights, "gbytes");
+        flops += number(forward, "flops") > 0 ? number(forward, "flops") : 0;
+        flops += number(data, "flops") > 0 ? number(data, "flops") : 0;
+        flops += number(weights, "flops") > 0 ? number(weights, "flops") : 0;
+    }
+    CHECK(both == 5 && updates == 1, "five layers have both gradients, and there is an update");
+    /* Three times the forward work, but for the input gradient of the first layer. */
+    double expected = 2.0 * 8 * (3 * 6471808.0 - 32.0 * 32 * 27 * 16);
+    CHECK(flops == expected && number(network, "flops") == expected, "%.0f operations of %.0f",
+          flops, expected);
+}
+
+static void check_all(const struct nn_json *json, int levels, const char *const *level)
+{
+    static const char *const names[] = {"livenessnet_training", "livenessnet", "ssd_res10"};
+    const struct nn_json *networks = get(json, "networks"), *kernels = get(json, "kernels");
+    bool good = nn_json_count(networks) == 3 * levels;
+    for (int i = 0; i < nn_json_count(networks) && good; i++) {
+        const struct nn_json *network = nn_json_at(networks, i);
+        good = is_text(network, "model", names[i / levels]) &&
+               is_text(network, "cpu", level[i % levels]) && is_positive(network, "milliseconds") &&
+               nn_json_bool(get(network, "random_weights"), false) &&
+               number(network, "batch") == (i < levels ? 8 : 1);
+    }
+    CHECK(good, "three networks at %d level%s", levels, levels == 1 ? "" : "s");
+    check_training(nn_json_at(networks, 0));
+    CHECK(fabs(number(nn_json_at(networks, 2 * levels), "multiply_adds") - 1178874752) < 10,
+          "the detector's multiply-adds");
+    good = nn_json_count(kernels) >= 20;
+    for (int i = 0; i < nn_json_count(kernels); i++) {
+        const struct nn_json *results = get(nn_json_at(kernels, i), "results");
+        good = good && nn_json_count(results) == levels;
+        for (int l = 0; l < nn_json_count(results); l++)
+            good = good && is_text(nn_json_at(results, l), "level", level[l]) &&
+                   is_positive(nn_json_at(results, l), "microseconds") &&
+                   is_positive(nn_json_at(results, l), "share_of_bound");
+    }
+    CHECK(good, "kernels, each at each level");
+    CHECK(are_limits(get(json, "machine"), levels), "and what the machine can do");
+}
+
+static bool is_png(const char *path, int width, int height)
+{
+    struct vi_image image;
+    bool good =
+        vi_read(&image, context, path, &(struct vi_decode_options){.color = VI_RGB}) == NN_OK &&
+        image.width == width && image.height == height;
+    if (good) vi_image_free(context, &image);
+    return good;
+}
+
+static void test_bench_all(void)
+{
+    const char *names[8];
+    int count = nn_levels(names);
+    const struct app_run *run =
+        app_run(NULL, "bench --seconds 0.01 --level all --threads 2 --json --plot %s",
+                in_folder("roof.png"));
+    struct nn_json *json = parse(run, "bench --level all --json");
+    check_all(json, count, names);
+    CHECK(is_png(in_folder("roof.png"), 1200, 800), "a roofline of 1200 x 800 pixels");
+    nn_json_free(&json);
+    run = app_run(NULL, "bench --seconds 0.01 --threads 1");
+    CHECK(run->code == 0 && strstr(run->out, "bwd-weights") && strstr(run->out, "adam") &&
+              strstr(run->out, "SSD res10 300x300, forward, 1 picture per run, random weights") &&
+              strstr(run->out, "conv_gradient") && strstr(run->out, "at most"),
+          "tables");
+}
+
+/* Of a text, in bytes. */
+static int longest_line(const char *text)
+{
+    int longest = 0;
+    for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n')
+        if ((int)strcspn(at, "\n") > longest) longest = (int)strcspn(at, "\n");
+    return longest;
+}
+
+static void test_bench_levels(void)
+{
+    const char *names[8];
+    int count = nn_levels(names);
+    const struct app_run *run =
+        app_run(NULL, "bench --network training --level all --seconds 0.01 --threads 1");
+    bool named = run->code == 0;
+    for (int i = 0; i < count; i++) named = named && strstr(run->out, names[i]);
+    CHECK(named && strstr(run->out, "forward") && !strstr(run->out, "SSD"), "levels side by side");
+    CHECK(longest_line(run->out) <= 100, "%d columns", longest_line(run->out));
+    run = app_run(NULL, "bench --network detector --level scalar --seconds 0.01 --json");
+    struct nn_json *json = parse(run, "bench --network detector --level scalar");
+    CHECK(is_text(json, "cpu", "scalar") && is_text(json, "source", "ssd_res10"), "one level");
+    nn_json_free(&json);
+    run = app_run(NULL, "bench --level fastest");
+    named = run->code == 2 && !*run->out && strstr(run->err, "'fastest'");
+    for (int i = 0; i < count; i++) named = named && strstr(run->err, names[i]);
+    CHECK(named, "an unknown level: %.*s", SAID(run));
+    if (count > 1) {
+        run = app_run(NULL, "bench --cpu scalar --level %s", names[1]);
+        CHECK(run->code == 2 && !*run->out, "a level above --cpu: %.*s", SAID(run));
+    }
 }
 
 static void test_bench_model(void)
@@ -205,6 +342,10 @@ static void test_mistakes(void)
     check_refused("bench --picture", "missing.png", 1, "missing.png");
     check_refused("bench --picture", "text.st", 1, "text.st");
     check_refused("bench", "m.st", 2, "options only");
+    check_refused("bench --network squeezenet", "", 2, "training|livenessnet|detector");
+    check_refused("bench --network detector --model", "m.st", 2, "--model");
+    check_refused("bench --plot", "roof.txt", 2, ".png");
+    check_refused("bench --seconds 0.01 --network livenessnet --plot", "m.st/roof.png", 1, "m.st");
     check_refused("bench --batch 0", "", 2, "--batch");
     check_refused("bench --seconds 0", "", 2, "--seconds");
     check_refused("bench --seconds nan", "", 2, "--seconds");
@@ -220,7 +361,9 @@ int main(void)
                   in_folder("m.st"));
     CHECK(run->code == 0, "a model: %s", run->err);
     CHECK(tiny_write(&TINY, in_folder("d.safetensors")), "a detector");
-    test_bench_default();
+    test_bench_one();
+    test_bench_all();
+    test_bench_levels();
     test_bench_model();
     test_bench_detector();
     test_summary_model();

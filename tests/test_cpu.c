@@ -73,6 +73,10 @@ static void test_against_cpuinfo(void)
                   strstr(line, " avx512bw ") && strstr(line, " avx512vl ");
     CHECK(has_level("avx2") == avx2, "avx2 is a level where the CPU has it");
     CHECK(has_level("avx512") == avx512, "avx512 is a level where the CPU has it");
+    bool avx512bf16 = avx512 && strstr(line, " avx512_bf16 ");
+    bool amx = avx512bf16 && strstr(line, " amx_tile ") && strstr(line, " amx_bf16 ");
+    CHECK(has_level("avx512bf16") == avx512bf16, "avx512bf16 is a level where the CPU has it");
+    CHECK(has_level("amx") == amx, "amx is a level where the CPU has it");
     CHECK(has_level("sse"), "sse is a level of every x86-64");
 #elif defined(__aarch64__)
     CHECK(has_level("neon"), "neon is a level of every aarch64");

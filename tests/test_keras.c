@@ -70,7 +70,8 @@ static void compare(const char *level, const double golden[PICTURES * CLASSES])
 
 int main(void)
 {
-    static const char *const levels[] = {"scalar", "sse", "avx2", "avx512", "neon"};
+    static const char *const levels[] = {"scalar",     "sse", "avx2", "avx512",
+                                         "avx512bf16", "amx", "neon"};
     double golden[PICTURES * CLASSES];
     if (!CHECK(read_golden(golden), "tests/golden/keras.txt")) return test_done();
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {

@@ -190,6 +190,36 @@ struct vi_sheet_item {
 enum nn_status vi_plot_sheet(struct vi_image *image, struct nn_context *context, const char *title,
                              const struct vi_sheet_item *items, int count, int columns, int cell);
 
+/* A roofline (Williams, Waterman & Patterson, "Roofline", CACM 2009): what is computed per second
+ * over what is computed per byte moved, both logarithmic. Nothing can be above the ceiling, what
+ * the units can do, nor above a slope, what a memory can deliver. */
+struct vi_ceiling {
+    const char *label;
+    double rate; /* operations per second; a slope: bytes per second; in units of the axis */
+};
+struct vi_roof_group {
+    const char *label;
+    struct vi_rgb color;
+};
+struct vi_roof_point {
+    double intensity, rate; /* x and y, both above 0 */
+    double weight;          /* 0 .. 1: the dot's area */
+    int group;
+    const char *label; /* NULL: none; shown where there is room, heavy ones first */
+};
+struct vi_roofline {
+    const char *title, *subtitle, *x_label, *y_label;
+    int width, height;                 /* 0: 1200 x 800 */
+    const struct vi_ceiling *ceilings; /* the highest first */
+    const struct vi_ceiling *slopes;   /* the steepest first */
+    const struct vi_roof_group *groups;
+    const struct vi_roof_point *points;
+    int ceiling_count, slope_count, group_count, point_count;
+};
+/* Allocates *image. */
+enum nn_status vi_plot_roofline(struct vi_image *image, struct nn_context *context,
+                                const struct vi_roofline *roofline);
+
 /* ---- capture/: frames out of videos, folders and streams ------------------------------------ */
 
 struct vi_capture;

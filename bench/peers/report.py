@@ -9,7 +9,7 @@ import subprocess
 HERE = os.path.dirname(os.path.abspath(__file__))
 KNOWN = ("torch", "tensorflow_cpu", "keras", "onnx", "onnxruntime", "openvino", "ncnn", "pnnx",
          "numpy", "opencv-python-headless")
-ELSEWHERE = re.compile(r"(?<=[\s=])/\S*/(?=\S)")  # paths outside of the tree
+ELSEWHERE = re.compile(r"(?<![^\s=])/\S*/(?=\S)")  # paths outside of the tree
 
 
 # ---- the machine ---------------------------------------------------------------------------------
@@ -123,28 +123,30 @@ def plain(text):
     return ELSEWHERE.sub(".../", text)
 
 
-def verdict(wanted, ratio):
+def verdict(row, wanted, ratio):
     if ratio is None:
-        return "not measured"
+        return "not built" if any("not built" in text for _, text in row.remarks) else \
+            "not measured"
     if wanted is None:
         return f"measured {ratio:.2f}"
     return f"target {wanted:g}, measured {ratio:.2f}: {'met' if ratio >= wanted else '**not met**'}"
 
 
 def row_text(row):
-    return "\n".join(f"    {target}: {verdict(wanted, ratio)}"
+    return "\n".join(f"    {target}: {verdict(row, wanted, ratio)}"
                      for target, wanted, _, _, ratio in judged(row))
 
 
 def target_lines(rows):
-    yield "| target | work | ours | beside | its figure | ratio | |"
+    yield "| target | work | ours | beside | its figure | ratio | verdict |"
     yield "|---|---|---:|---|---:|---:|---|"
     for row in rows:
         for target, wanted, ours, other, ratio in judged(row):
             figures = ["", "", "", ""] if ratio is None else \
                 [f"{shown(ours.median, ours.work, row.unit)} {row.unit}", other.name,
                  f"{shown(other.median, other.work, row.unit)} {row.unit}", f"{ratio:.2f}"]
-            yield f"| {target} | {row.title} | {' | '.join(figures)} | {verdict(wanted, ratio)} |"
+            yield f"| {target} | {row.title} | {' | '.join(figures)} | " \
+                f"{verdict(row, wanted, ratio)} |"
 
 
 def row_lines(row):
@@ -168,7 +170,9 @@ def row_lines(row):
     if row.lines:
         yield "\n" + "\n".join(f"    {plain(line)}" for line in row.lines)
     if row.remarks:
-        yield "\nTried:\n\n" + "\n".join(f"- {name}: {plain(text)}" for name, text in row.remarks)
+        yield "\n<details><summary>settings tried</summary>\n"
+        yield from (f"- {name}: {plain(text)}" for name, text in row.remarks)
+        yield "\n</details>"
 
 
 # ---- all of it -----------------------------------------------------------------------------------

@@ -296,7 +296,8 @@ def run(options, folder):
         print("\n".join(f"{row.name:20} {row.title}" for row in rows))
         return None
     if not rows:
-        raise SystemExit(f"--only {' '.join(options.only)}: no such row; --list prints them")
+        print(f"--only {' '.join(options.only)}: no such row; --list prints them", file=sys.stderr)
+        raise SystemExit(2)
     machine = report.Machine(options)
     done, left_out = [], []
     try:

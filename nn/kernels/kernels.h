@@ -62,6 +62,23 @@ struct nn_tile {
     int top, bottom, left, right;
 };
 
+/* A convolution of bfloat16 numbers (the upper halves of floats) for one panel of at most 32
+ * filters: geometry as above, in bfloat16s for x and in floats for y. Weights begin every 32
+ * filters and every run at a multiple of 32, with zeros for what is missing, and lie in pairs:
+ * that of float t, j and filter k is w[((t*depth + j) / 2 * 32 + k) * 2 + j % 2]. */
+enum { NN_BF16_PANEL = 32, NN_BF16_DEPTH = 32 };
+struct nn_conv_bf16 {
+    int rows, pixels, filters; /* filters <= 32 */
+    int taps, length;
+    const ptrdiff_t *tap;
+    ptrdiff_t step, x_row;
+    ptrdiff_t y_stride, y_row;
+};
+static inline ptrdiff_t nn_bf16_depth(int length)
+{
+    return ((ptrdiff_t)length + NN_BF16_DEPTH - 1) / NN_BF16_DEPTH * NN_BF16_DEPTH;
+}
+
 struct nn_adam {
     float rate; /* with both bias corrections in it */
     float beta1, beta2;
@@ -103,17 +120,23 @@ struct nn_dropout_draw {
     X(winograd_weights,                                                                            \
       (float *u, ptrdiff_t u_stride, const float *w, ptrdiff_t w_stride, int filters))             \
     /* v = B' d B, d the 6x6 tile of x */                                                          \
-    X(winograd_input, (float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,   \
-                       int channels))                                                              \
+    X(winograd_input,                                                                              \
+      (float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile, int channels))    \
     /* y = epilogue(A' m A), a 4x4 tile */                                                         \
     X(winograd_output, (float *y, const struct nn_tile *tile, const float *m, ptrdiff_t m_stride,  \
                         int filters, const struct nn_epilogue *epilogue))                          \
     /* s = A dy A', dy a 4x4 tile: the gradient of m */                                            \
-    X(winograd_slopes, (float *s, ptrdiff_t s_stride, const float *dy, const struct nn_tile *tile, \
-                        int filters))                                                              \
+    X(winograd_slopes,                                                                             \
+      (float *s, ptrdiff_t s_stride, const float *dy, const struct nn_tile *tile, int filters))    \
     /* dw = G' du G */                                                                             \
     X(winograd_weight_gradient,                                                                    \
       (float *dw, ptrdiff_t dw_stride, const float *du, ptrdiff_t du_stride, int filters))         \
+    /* To the nearest bfloat16, ties to the even one; denormal numbers become 0. */                \
+    X(to_bf16, (uint16_t * y, const float *x, size_t count))                                       \
+    /* y[r*y_row + p*y_stride + k] = sum_t sum_j x[r*x_row + p*step + tap[t] + j] * w[t,j,k], in   \
+     * floats; elements are all summed in one order (each level has its own). */                   \
+    X(conv_bf16,                                                                                   \
+      (float *y, const uint16_t *x, const uint16_t *w, const struct nn_conv_bf16 *conv))           \
     /* to[c*to_stride + r] = from[r*from_stride + c] for rows x columns */                         \
     X(transpose, (float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t from_stride,        \
                   int rows, int columns))                                                          \
@@ -177,6 +200,7 @@ void nn_dropout_scalar(struct nn_kernels *table);
 void nn_optimizer_scalar(struct nn_kernels *table);
 void nn_peak_scalar(struct nn_kernels *table);
 void nn_winograd_scalar(struct nn_kernels *table);
+void nn_bf16_scalar(struct nn_kernels *table);
 
 #define NN_LEVEL_DECLARE(level)                                                                    \
     void nn_conv_##level(struct nn_kernels *table);                                                \
@@ -192,9 +216,19 @@ NN_LEVEL_DECLARE(avx2)
 NN_LEVEL_DECLARE(avx512)
 NN_LEVEL_DECLARE(neon)
 #undef NN_LEVEL_DECLARE
+/* Levels that only know how to multiply bfloat16. */
+void nn_bf16_avx512bf16(struct nn_kernels *table);
+void nn_bf16_amx(struct nn_kernels *table);
 
 /* Names of the levels this CPU and OS can run, scalar first, best last; returns how many. */
 int nn_levels(const char *names[8]);
+/* What bfloat16 gains at a level. */
+enum nn_bf16_gain {
+    NN_BF16_SLOWER,
+    NN_BF16_FASTER, /* than a plain convolution of floats */
+    NN_BF16_FASTEST /* than Winograd's, with a quarter of the multiplications */
+};
+enum nn_bf16_gain nn_bf16_gain(const char *level);
 /* Fills `table` for one of these names; false when the CPU has not got it. */
 bool nn_kernels_fill(struct nn_kernels *table, const char *level);
 

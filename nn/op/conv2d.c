@@ -175,6 +175,17 @@ static const struct geometry *geometry_of(const struct nn_node *node)
     return ((const struct attributes *)node->attributes)->geometry;
 }
 
+const struct pass *nn_conv2d_pass(const struct nn_node *node)
+{
+    const struct geometry *g = geometry_of(node);
+    return g->groups == 1 ? &g->forward : NULL;
+}
+
+bool nn_conv2d_by_winograd(const struct nn_node *node)
+{
+    return geometry_of(node)->by_winograd;
+}
+
 /* ---- forward and dx: one job ----------------------------------------------------------------- */
 
 struct job {
@@ -573,6 +584,7 @@ const struct nn_op nn_op_conv2d = {
     .workspace = workspace,
     .prepare = prepare,
     .prepared = prepared,
+    .bf16 = &nn_conv2d_bf16,
     .forward = forward,
     .backward = backward,
     .multiply_adds = multiply_adds,

@@ -31,6 +31,10 @@ struct pass {
     ptrdiff_t *tap;
 };
 
+/* How a conv2d runs forward; NULL where it has groups. */
+const struct pass *nn_conv2d_pass(const struct nn_node *node);
+bool nn_conv2d_by_winograd(const struct nn_node *node);
+
 /* ---- geometry ------------------------------------------------------------------------------ */
 
 /* Output rows whose input rows fit into `floats`; 0: none. */
@@ -90,20 +94,30 @@ static inline int source_index(int at, int before, int spread, int size)
     return inside / spread < size ? inside / spread : -1;
 }
 
+/* Columns of a padded row: zeros, `count` neighbours of the picture from column `from` on, zeros.
+ * (Source pixels that are not spread.) */
+struct row_span {
+    int left, from, count;
+};
+static inline struct row_span span_of(const struct pass *pass)
+{
+    struct row_span span = {.left = pass->before_w > 0 ? pass->before_w : 0,
+                            .from = pass->before_w < 0 ? -pass->before_w : 0};
+    if (span.left > pass->copy_width) span.left = pass->copy_width;
+    span.count = pass->copy_width - span.left;
+    if (span.count > pass->width - span.from) span.count = pass->width - span.from;
+    if (span.count < 0) span.count = 0;
+    return span;
+}
+
 static inline void copy_row(float *to, const struct pass *pass, const float *from)
 {
     size_t pixel = (size_t)pass->from_group;
-    if (pass->spread_w == 1 && pass->from_group == pass->from_channels && pass->before_w >= 0) {
-        int inside = pass->copy_width - pass->before_w;
-        if (inside > pass->width) inside = pass->width;
-        if (inside < 0) inside = 0;
-        size_t left =
-            (size_t)(pass->copy_width - inside < pass->before_w ? pass->copy_width - inside
-                                                                : pass->before_w) *
-            pixel;
-        size_t middle = (size_t)inside * pixel;
+    if (pass->spread_w == 1 && pass->from_group == pass->from_channels) {
+        struct row_span span = span_of(pass);
+        size_t left = (size_t)span.left * pixel, middle = (size_t)span.count * pixel;
         memset(to, 0, left * sizeof *to);
-        memcpy(to + left, from, middle * sizeof *to);
+        if (middle) memcpy(to + left, from + (size_t)span.from * pixel, middle * sizeof *to);
         memset(to + left + middle, 0,
                ((size_t)pass->copy_width * pixel - left - middle) * sizeof *to);
         return;
