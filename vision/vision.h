@@ -278,6 +278,12 @@ struct vi_face {
  * An error says what is missing. */
 enum nn_status vi_detector_open(struct vi_detector **detector, struct nn_context *context,
                                 const char *path);
+struct vi_detector_options {
+    enum nn_precision precision;
+};
+/* The same with options; NULL: all 0. */
+enum nn_status vi_detector_open_with(struct vi_detector **detector, struct nn_context *context,
+                                     const char *path, const struct vi_detector_options *options);
 void vi_detector_close(struct vi_detector **detector);
 /* Faces of at least this confidence, best first; the array is the detector's, valid until the next
  * call. The image has 1 (grey), 3 or 4 channels in the order `color` says; any size. As OpenCV's
