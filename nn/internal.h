@@ -228,10 +228,11 @@ void nn_step_ranges(struct nn_step *step, size_t count, size_t grain, nn_range_t
 /* ---- winograd.c: 3x3 convolutions of stride 1 ------------------------------------------------ */
 
 /* x [N,height,width,channels], w [3,3,channels,filters], y [N,out_height,out_width,filters]; the
- * first window begins `before` pixels outside. */
+ * first window begins `before` pixels outside, and its pixels lie `dilation` apart both ways. */
 struct nn_winograd {
     int height, width, channels, filters;
     int out_height, out_width, before_h, before_w;
+    int dilation;
 };
 /* Is it worth while? (All 3x3 convolutions of stride 1 can be done.) */
 bool nn_winograd_suits(const struct nn_winograd *w);

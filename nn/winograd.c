@@ -14,6 +14,9 @@
  * [36][C][K] = v' s with s the transformed slopes of the outputs; that of x is a convolution of dy
  * with turned weights, which goes the forward way.
  *
+ * A dilated convolution is several plain ones, of every dilation-th row and column from a first one
+ * on, its phases: their tiles are counted one phase after another.
+ *
  * What a block holds does not touch the order of any sum.
  */
 #include "nn/internal.h"
@@ -27,9 +30,25 @@ static int tiles_of(int size)
     return (size + OUT - 1) / OUT;
 }
 
+/* Every `dilation`-th pixel of an axis, from pixel `from` on. */
+static int phase_size(int size, int from, int dilation)
+{
+    return from < size ? (size - from - 1) / dilation + 1 : 0;
+}
+
+/* Rows, columns of tiles of a phase; the first one is the largest. */
+static int rows_of_tiles(const struct nn_winograd *w)
+{
+    return tiles_of(phase_size(w->out_height, 0, w->dilation));
+}
+static int columns_of_tiles(const struct nn_winograd *w)
+{
+    return tiles_of(phase_size(w->out_width, 0, w->dilation));
+}
+
 static int tile_count(const struct nn_winograd *w)
 {
-    return tiles_of(w->out_height) * tiles_of(w->out_width);
+    return w->dilation * w->dilation * rows_of_tiles(w) * columns_of_tiles(w);
 }
 
 static int panel_of(const struct nn_winograd *w)
@@ -45,8 +64,8 @@ static int panels_of(const struct nn_winograd *w)
 /* Fewer channels or pixels, and the transforms cost what the products save. */
 bool nn_winograd_suits(const struct nn_winograd *w)
 {
-    enum { LEAST_CHANNELS = 16, LEAST_PIXELS = 150 };
-    return w->channels >= LEAST_CHANNELS && w->filters >= LEAST_CHANNELS &&
+    enum { LEAST_CHANNELS = 16, LEAST_FILTERS = 8, LEAST_PIXELS = 150 };
+    return w->channels >= LEAST_CHANNELS && w->filters >= LEAST_FILTERS &&
            (int64_t)w->out_height * w->out_width >= LEAST_PIXELS;
 }
 
@@ -54,14 +73,12 @@ bool nn_winograd_suits(const struct nn_winograd *w)
 
 /* Floats of v in a block. Where u is small, it and a block's v stay in the caches nearest the core;
  * a large u comes from the last-level cache for each block anew, so blocks are large, too. */
-enum { LEAST_V = 10 * 1024, MOST_V = 256 * 1024, SMALL_U = 64 * 1024, LEAST_TILES = 8 };
+enum { SMALL_U = 64 * 1024, SMALL_V = 10 * 1024, LARGE_V = 200 * 1024, LEAST_TILES = 8 };
 
 static int most_tiles(const struct nn_winograd *w)
 {
-    size_t u = nn_winograd_weights(w), v = u / 2;
-    if (u <= SMALL_U) v = LEAST_V;
-    if (v > MOST_V) v = MOST_V;
-    int tiles = (int)(v / ((size_t)PRODUCTS * (size_t)w->channels)), all = tile_count(w);
+    int v = nn_winograd_weights(w) <= SMALL_U ? SMALL_V : LARGE_V;
+    int tiles = v / (PRODUCTS * w->channels), all = tile_count(w);
     if (tiles < LEAST_TILES) tiles = LEAST_TILES;
     return tiles < all ? tiles : all;
 }
@@ -134,38 +151,62 @@ void nn_winograd_transform(struct nn_context *context, const struct nn_winograd 
 
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
-/* Which part of an axis of a tile lies in [0, size), the tile beginning at `from`. */
-static void clip(int *begin, int *end, int from, int tile, int size)
+/* One axis of a tile: it begins at pixel `origin`, and of its pixels, `dilation` apart, those from
+ * `begin` to `end` lie in the picture. */
+struct axis {
+    int origin, begin, end;
+};
+
+static struct axis axis_of(int origin, int tile, int dilation, int size)
 {
-    *begin = from < 0 ? -from : 0;
-    *end = size - from < tile ? size - from : tile;
-    if (*begin >= *end) *begin = *end = 0;
+    struct axis axis = {origin, 0, 0};
+    axis.begin = origin < 0 ? (dilation - 1 - origin) / dilation : 0;
+    axis.end = size > origin ? (size - origin - 1) / dilation + 1 : 0;
+    if (axis.end > tile) axis.end = tile;
+    if (axis.begin >= axis.end) axis.begin = axis.end = 0;
+    return axis;
 }
 
-/* The 6x6 inputs of tile `index`, and where their first pixel inside is. */
-static const float *input_tile(struct nn_tile *tile, const struct nn_winograd *w, const float *x,
-                               int index)
+/* Where the outputs of tile `index` begin. */
+static void output_origin(int *row, int *column, const struct nn_winograd *w, int index)
 {
-    int columns = tiles_of(w->out_width);
-    int top = index / columns * OUT - w->before_h, left = index % columns * OUT - w->before_w;
-    tile->pixel = w->channels;
-    tile->row = tile->pixel * w->width;
-    clip(&tile->top, &tile->bottom, top, IN, w->height);
-    clip(&tile->left, &tile->right, left, IN, w->width);
-    if (tile->top == tile->bottom || tile->left == tile->right) return x;
-    return x + (top + tile->top) * tile->row + (left + tile->left) * tile->pixel;
+    int columns = columns_of_tiles(w), each = rows_of_tiles(w) * columns;
+    int phase = index / each, place = index % each;
+    *row = phase / w->dilation + place / columns * OUT * w->dilation;
+    *column = phase % w->dilation + place % columns * OUT * w->dilation;
 }
 
-/* The 4x4 outputs of tile `index`, and how many floats before them. */
+/* A tile of a picture of `width` pixels of `channels` floats; returns how many floats lie before
+ * its first pixel inside. */
+static ptrdiff_t make_tile(struct nn_tile *tile, struct axis rows, struct axis columns,
+                           int dilation, int width, int channels)
+{
+    ptrdiff_t pixel = channels, row = pixel * width;
+    *tile = (struct nn_tile){dilation * row, dilation * pixel, rows.begin,
+                             rows.end,       columns.begin,    columns.end};
+    if (rows.begin == rows.end || columns.begin == columns.end) return 0;
+    return (rows.origin + rows.begin * dilation) * row +
+           (columns.origin + columns.begin * dilation) * pixel;
+}
+
+/* The 6x6 inputs of tile `index`. */
+static ptrdiff_t input_tile(struct nn_tile *tile, const struct nn_winograd *w, int index)
+{
+    int row, column;
+    output_origin(&row, &column, w, index);
+    return make_tile(tile, axis_of(row - w->before_h, IN, w->dilation, w->height),
+                     axis_of(column - w->before_w, IN, w->dilation, w->width), w->dilation,
+                     w->width, w->channels);
+}
+
+/* Its 4x4 outputs. */
 static ptrdiff_t output_tile(struct nn_tile *tile, const struct nn_winograd *w, int index)
 {
-    int columns = tiles_of(w->out_width);
-    int top = index / columns * OUT, left = index % columns * OUT;
-    tile->pixel = w->filters;
-    tile->row = tile->pixel * w->out_width;
-    clip(&tile->top, &tile->bottom, top, OUT, w->out_height);
-    clip(&tile->left, &tile->right, left, OUT, w->out_width);
-    return top * tile->row + left * tile->pixel;
+    int row, column;
+    output_origin(&row, &column, w, index);
+    return make_tile(tile, axis_of(row, OUT, w->dilation, w->out_height),
+                     axis_of(column, OUT, w->dilation, w->out_width), w->dilation, w->out_width,
+                     w->filters);
 }
 
 static void transform_inputs(const struct nn_kernels *kernels, const struct nn_winograd *w,
@@ -173,8 +214,8 @@ static void transform_inputs(const struct nn_kernels *kernels, const struct nn_w
 {
     for (int i = 0; i < tiles; i++) {
         struct nn_tile tile;
-        const float *from = input_tile(&tile, w, x, first + i);
-        kernels->winograd_input(v + (ptrdiff_t)i * w->channels, v_next, from, &tile, w->channels);
+        ptrdiff_t at = input_tile(&tile, w, first + i);
+        kernels->winograd_input(v + (ptrdiff_t)i * w->channels, v_next, x + at, &tile, w->channels);
     }
 }
 

@@ -78,6 +78,10 @@ INLINE void row_tile(float *y, const float *x, const float *w, const struct nn_c
             UNROLL
             for (int k = 0; k < v; k++)
                 weight[k] = load_filters(w + k * VF_WIDTH, k + 1 < v ? VF_WIDTH : lanes);
+            if (v == 2) {
+                __builtin_prefetch(w + row->ahead, 0, 2);
+                if (VF_WIDTH == 16) __builtin_prefetch(w + row->ahead + VF_WIDTH, 0, 2);
+            }
             /* Every fourth pixel has a base of its own: step, 2 step, 3 step fit in addresses. */
             const float *base = from;
             UNROLL
@@ -317,7 +321,8 @@ static struct nn_conv_row row_of_products(const struct nn_products *p, const ptr
                                 .tap = tap,
                                 .step = p->x_row,
                                 .w_stride = p->w_row,
-                                .y_stride = p->y_row};
+                                .y_stride = p->y_row,
+                                .ahead = p->w_next};
 }
 
 static void sweep_products(float *y, const float *x, const float *w, const struct nn_products *p,

@@ -37,6 +37,7 @@ struct nn_conv_row {
     ptrdiff_t step;       /* floats from one pixel's x to the next one's */
     ptrdiff_t w_stride;   /* floats from one row of w to the next, >= filters */
     ptrdiff_t y_stride;   /* floats from one pixel's y to the next one's, >= filters */
+    ptrdiff_t ahead;      /* floats from w to what will be read next: a hint, 0 for none */
 };
 
 /* The same for the gradient of the weights: `rows` rows of pixels at once. */

@@ -22,6 +22,7 @@ enum { X, W, B };
 enum { MOST_TAPS = 1 << 14, MOST_CHUNKS = 16 };
 enum { PANEL = 32 };               /* filters whose weights lie together once prepared */
 enum { LEAST_PACKED = 80 * 1024 }; /* floats of weights; fewer stay in the cache as they are */
+enum { AHEAD = 4096 }; /* floats of packed weights: they may come from the last-level cache */
 enum { CHUNK_FLOATS = 64 * 1024 }; /* of weights, for one task: 256 kB */
 
 struct attributes {
@@ -53,20 +54,21 @@ struct geometry {
 /* ---- geometry -------------------------------------------------------------------------------- */
 
 /* Large 3x3 convolutions of stride 1 go that way; dx is one when the convolution is. */
-static bool look_at_winograd(struct nn_winograd *winograd, const struct pass *pass)
+static bool look_at_winograd(struct nn_winograd *winograd, const struct pass *pass, int dilation)
 {
     *winograd = (struct nn_winograd){pass->height,      pass->width,      pass->from_channels,
                                      pass->to_channels, pass->out_height, pass->out_width,
-                                     pass->before_h,    pass->before_w};
+                                     pass->before_h,    pass->before_w,   dilation};
     return nn_winograd_suits(winograd);
 }
 
 static void choose_way(struct geometry *g, const struct attributes *a)
 {
     bool possible = g->kernel_h == 3 && g->kernel_w == 3 && g->groups == 1 && a->stride_h == 1 &&
-                    a->stride_w == 1 && a->dilation_h == 1 && a->dilation_w == 1;
-    g->by_winograd = look_at_winograd(&g->winograd, &g->forward) && possible;
-    g->back_by_winograd = look_at_winograd(&g->back_winograd, &g->backward) && possible;
+                    a->stride_w == 1 && a->dilation_h == a->dilation_w;
+    g->by_winograd = look_at_winograd(&g->winograd, &g->forward, a->dilation_h) && possible;
+    g->back_by_winograd =
+        look_at_winograd(&g->back_winograd, &g->backward, a->dilation_h) && possible;
 }
 
 static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, struct nn_window w)
@@ -198,6 +200,7 @@ struct job {
     int panel;              /* filters whose weights begin at one place */
     ptrdiff_t panel_stride; /* floats from a panel's weights to the next's */
     int chunk;              /* panels of one task */
+    ptrdiff_t ahead;        /* as in struct nn_conv_row */
     struct nn_epilogue epilogue;
 };
 
@@ -217,6 +220,7 @@ static void run_panels(const struct job *job, int group, int chunk, float *to, i
     int end =
         (chunk + 1) * job->chunk < panel_count(job) ? (chunk + 1) * job->chunk : panel_count(job);
     struct nn_conv_row row = row_of(pass, job->w_stride);
+    row.ahead = job->ahead;
     for (int i = chunk * job->chunk; i < end; i++) {
         int from = i * job->panel, at = group * pass->to_group + from;
         row.filters = pass->to_group - from < job->panel ? pass->to_group - from : job->panel;
@@ -336,6 +340,7 @@ static void forward(struct nn_step *step)
         job.weights = step->prepared;
         job.w_stride = PANEL;
         job.panel_stride = (ptrdiff_t)floats;
+        job.ahead = AHEAD;
     }
     run_job(&job);
 }
