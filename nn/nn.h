@@ -55,7 +55,8 @@ struct nn_allocator {
 };
 
 struct nn_options {
-    int threads;                          /* 0: one per core of this process */
+    int threads;                          /* 0: one per core of this process, of which no more
+                                             ever run at once */
     const char *cpu;                      /* "scalar", "sse", "avx2", "avx512", "neon"; NULL: best.
                                              Lowers the level, never raises it. */
     const struct nn_allocator *allocator; /* NULL: the system's; copied */
