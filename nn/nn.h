@@ -395,8 +395,8 @@ struct nn_backward_info {
 int nn_plan_backward_steps(const struct nn_plan *plan);
 struct nn_backward_info nn_plan_backward_step(const struct nn_plan *plan, int index);
 enum nn_status nn_profile_backward(struct nn_plan *plan);
-/* Kernels by themselves, on one thread, at sizes they meet in the models below: what a call computes
- * and moves, and the seconds it takes (best of trials during `seconds`); 0: there was no memory. */
+/* Kernels by themselves, on one thread, at sizes the models below have: what a call computes and
+ * moves, and the seconds it takes (best of trials during `seconds`; 0: there was no memory). */
 struct nn_kernel_info {
     const char *name, *shape; /* "conv_row", "32 pixels, 3x3x16 to 16" */
     double flops;             /* 0: it is the bytes that count */
