@@ -60,11 +60,15 @@ LEVELS := sse avx2 avx512
 endif
 ifneq ($(filter aarch64 arm64,$(MACHINE)),)
 LEVELS := neon
+# Tiles are written in the order in which they shall run: gcc's first scheduling, which knows no
+# registers yet, moves loads to the front until they spill.
+UNSCHEDULED := $(if $(findstring clang,$(shell $(CC) --version)),,-fno-schedule-insns)
 endif
 ISA_sse    := -msse2 -Os
 ISA_avx2   := -mavx2 -mfma -O3
 ISA_avx512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512 -O3
-ISA_neon   := -O3
+ISA_neon   := -O3 $(UNSCHEDULED)
+SCRIPTS    += $(if $(filter neon,$(LEVELS)),tests/check_neon_mix.sh)
 # Instruction sets with one family of their own: bf16_avx512bf16.c, bf16_amx.c.
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 ISA_amx        := $(ISA_avx512) -mamx-tile -mamx-bf16
@@ -168,7 +172,7 @@ demo: all  ## draw a sample data set, train on it, evaluate, predict; results in
 # ---- tests and benchmarks -------------------------------------------------------------------
 PROGRAMS = $(call program,$(TESTS) $(LESSONS))
 .PHONY: tests test bench fuzz
-tests: all $(PROGRAMS)
+tests: all $(PROGRAMS) $(BUILD)/bench/convolution
 test: tests  ## build and run all tests; the last line is "N passed, N failed"
 	@BUILD="$(BUILD)" CC="$(CC)" CFLAGS="$(CFLAGS)" LDFLAGS="$(LDFLAGS)" RUNNER="$(RUNNER)" \
 	    sh tests/run.sh $(PROGRAMS) $(SCRIPTS)

@@ -24,26 +24,36 @@ static const struct cli_option OPTIONS[] = {
      "what the networks get to see, .png or .jpg; without it noise"},
     {"--level", CLI_TEXT, offsetof(struct bench_settings, level), "NAME|all", NULL, 0, 0, 0,
      "instruction set to measure; `all` puts those of this CPU beside each other"},
+    {"--precision", CLI_CHOICE, offsetof(struct bench_settings, precision), "fp32|bf16", "fp32", 0,
+     0, 0, "of the products in convolutions when a network is run, not trained"},
     {"-p --plot", CLI_TEXT, offsetof(struct bench_settings, plot), "FILE", NULL, 0, 0, 0,
      "roofline of all layers at the best level measured, .png or .jpg"},
 };
 
 /* ---- levels ---------------------------------------------------------------------------------- */
 
-/* Those up to the context's own, which NN_CPU or --cpu may have lowered; of them --level's. False:
- * there is none of that name, which was said. */
+/* Levels that only bring other kernels for bfloat16. */
+static bool is_for_bf16(const char *level)
+{
+    return strcmp(level, "avx512bf16") == 0 || strcmp(level, "amx") == 0;
+}
+
+/* Those up to the context's own, which NN_CPU or --cpu may have lowered; of them --level's, or the
+ * best that makes a difference. False: there is none of that name, which was said. */
 static bool choose_levels(struct bench *bench)
 {
     const char *names[8], *own = nn_cpu(bench->app->context), *wanted = bench->settings->level;
     char list[128] = "", quoted[NN_QUOTED];
+    bool all = wanted && strcmp(wanted, "all") == 0;
     int count = nn_levels(names), usable = 0;
     while (usable < count && strcmp(names[usable], own) != 0) usable++;
     usable = usable < count ? usable + 1 : count;
-    if (!wanted) wanted = own;
     for (int i = 0; i < usable; i++) {
         size_t size = strlen(list);
+        bool differs = bench->settings->precision == NN_BFLOAT16 || !is_for_bf16(names[i]);
         snprintf(list + size, sizeof list - size, "%s%s", i ? ", " : "", names[i]);
-        if (strcmp(wanted, "all") == 0 || strcmp(wanted, names[i]) == 0)
+        if (!wanted && differs) bench->levels = 0; /* the last one stays */
+        if (wanted && !all ? strcmp(wanted, names[i]) == 0 : differs)
             bench->level[bench->levels++] = names[i];
     }
     if (bench->levels == 0)

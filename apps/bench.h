@@ -21,8 +21,9 @@ enum { BENCH_LEVELS = 8, BENCH_NETWORKS = 3 };
 struct bench_settings {
     struct cli_common common;
     const char *model, *picture, *level, *plot;
-    int network; /* the only one of the built-in ones; -1: all */
-    int batch;   /* 0: what is usual for the network */
+    int network;   /* the only one of the built-in ones; -1: all */
+    int batch;     /* 0: what is usual for the network */
+    int precision; /* an enum nn_precision */
     double seconds;
 };
 

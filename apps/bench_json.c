@@ -127,10 +127,11 @@ static void print_result(struct nn_text *text, const struct bench *bench,
     nn_text_json_string(text, network->name);
     nn_text_printf(text,
                    ",\"source\":\"%s\",\"training\":%s,\"random_weights\":%s,\"cpu\":\"%s\","
-                   "\"threads\":%d,\"batch\":%d",
+                   "\"precision\":\"%s\",\"threads\":%d,\"batch\":%d",
                    network->source, network->training ? "true" : "false",
-                   network->random ? "true" : "false", bench->level[level], bench->threads,
-                   network->batch);
+                   network->random ? "true" : "false", bench->level[level],
+                   bench->settings->precision && !network->training ? "bf16" : "fp32",
+                   bench->threads, network->batch);
     member(text, "peak_gflops", machine->peak[BENCH_ALL] * 1e-9);
     member(text, "near_gbytes", machine->bandwidth[BENCH_L2][BENCH_ALL] * 1e-9);
     member(text, "memory_gbytes", machine->bandwidth[BENCH_MEMORY][BENCH_ALL] * 1e-9);

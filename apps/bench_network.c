@@ -158,6 +158,7 @@ static enum nn_status open_network(struct trial *trial)
     else
         status = network_new(&trial->network, trial->app, 32, 32, 2, settings->common.seed);
     if (status) return status;
+    if (!trial->about->training) options.precision = (enum nn_precision)settings->precision;
     if (trial->about->training) {
         trial->target = nn_input(trial->network.graph, "target", nn_shape2(NN_BATCH, 2));
         options.loss = nn_softmax_cross_entropy(trial->network.model.logits, trial->target, NULL);

@@ -310,9 +310,10 @@ static void print_network(struct nn_text *text, const struct bench *bench,
                           const struct bench_network *network)
 {
     char name[NN_QUOTED];
-    nn_text_printf(text, "\n\nnetwork  %s, %d picture%s per run%s\n\n",
+    nn_text_printf(text, "\n\nnetwork  %s, %d picture%s per run%s%s\n\n",
                    app_plain(name, network->title), network->batch, network->batch == 1 ? "" : "s",
-                   network->random ? ", random weights" : "");
+                   network->random ? ", random weights" : "",
+                   bench->settings->precision && !network->training ? ", bfloat16 products" : "");
     if (bench->levels > 1)
         print_levels(text, bench, network);
     else if (network->training)

@@ -20,9 +20,9 @@ static const struct named_layer {
     const char *name, *what;
     struct layer layer;
 } LAYERS[] = {
-    {"ssd", "the detector's largest kind", {1, 75, 75, 64, 64}},
+    {"ssd", "layer_128_1_conv2 of the face detector", {1, 38, 38, 128, 128}},
     {"livenessnet", "LivenessNet's second layer, a batch of 8", {8, 32, 32, 16, 16}},
-    {"deep", "few pixels, 2.4 MB of weights", {1, 19, 19, 256, 256}},
+    {"deep", "its layer_256_1_conv2: few pixels, large weights", {1, 19, 19, 256, 256}},
 };
 enum { MOST_SIDE = 512, MOST_FLOATS = 1 << 24 };
 enum { LAYER_COUNT = sizeof LAYERS / sizeof *LAYERS };
@@ -35,6 +35,7 @@ struct settings {
     bool json;
 };
 
+/* Those of the level, or, where it only knows more of other numbers than floats, of one below. */
 static const struct convolution_steps *steps_of(const char *level)
 {
     static const struct convolution_steps *const ALL[] = {
@@ -47,9 +48,15 @@ static const struct convolution_steps *steps_of(const char *level)
         &convolution_steps_neon,
 #endif
     };
-    for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++)
-        if (strcmp(ALL[i]->level, level) == 0) return ALL[i];
-    return NULL;
+    const char *names[8];
+    const struct convolution_steps *found = NULL;
+    int levels = nn_levels(names);
+    for (int n = 0; n < levels; n++) {
+        for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++)
+            if (strcmp(ALL[i]->level, names[n]) == 0) found = ALL[i];
+        if (strcmp(names[n], level) == 0) break;
+    }
+    return found;
 }
 
 /* The CPU's name where the system tells one. Returns `text`. */
@@ -99,6 +106,7 @@ static int parse(struct settings *settings, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         struct layer layer;
+        const char *expected = "1 to 256";
         bool known = true;
         if (!strcmp(argv[i], "--json")) {
             settings->json = true;
@@ -106,6 +114,8 @@ static int parse(struct settings *settings, int argc, char **argv)
         }
         if (!strcmp(argv[i], "--layer")) {
             settings->layer = value;
+            expected = "ssd, livenessnet, deep, or NxHxWxCxK: sides up to 512, K a multiple of 16, "
+                       "tensors up to 16 million floats";
             for (int k = 0; k < LAYER_COUNT && known; k++) known = strcmp(value, LAYERS[k].name);
             known = !known || parse_layer(&layer, value);
         } else if (!strcmp(argv[i], "--cpu"))
@@ -113,7 +123,7 @@ static int parse(struct settings *settings, int argc, char **argv)
         else if (!strcmp(argv[i], "--threads"))
             known = number(&settings->threads, &value, 1, 256, '\0');
         else if (!strcmp(argv[i], "--turns"))
-            known = number(&settings->turns, &value, 1, MOST_TURNS, '\0');
+            expected = "1 to 99", known = number(&settings->turns, &value, 1, MOST_TURNS, '\0');
         else
             return fprintf(stderr,
                            "convolution: unknown option '%s'; there are --layer, --cpu, "
@@ -122,12 +132,7 @@ static int parse(struct settings *settings, int argc, char **argv)
                    2;
         if (!known)
             return fprintf(stderr, "convolution: %s '%s': expected %s\n", argv[i],
-                           argv[i + 1] ? value : "",
-                           !strcmp(argv[i], "--layer")
-                               ? "ssd, livenessnet, deep, or NxHxWxCxK, sides up to 512, K a "
-                                 "multiple of 16, tensors up to 16 million floats"
-                           : !strcmp(argv[i], "--turns") ? "1 to 99"
-                                                         : "1 to 256"),
+                           argv[i + 1] ? argv[i + 1] : "", expected),
                    2;
         i++;
     }

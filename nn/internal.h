@@ -35,7 +35,9 @@ struct nn_context {
     char error[1024];
 };
 
-enum nn_status nn_pool_new(struct nn_pool **pool, struct nn_context *context, int threads);
+/* No more than `cores` of the threads are ever awake. */
+enum nn_status nn_pool_new(struct nn_pool **pool, struct nn_context *context, int threads,
+                           int cores);
 void nn_pool_free(struct nn_context *context, struct nn_pool **pool);
 void nn_pool_run(struct nn_pool *pool, int count, nn_task *task, void *argument);
 uint32_t nn_pool_jobs(const struct nn_pool *pool); /* run so far; 0 without a pool */

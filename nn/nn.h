@@ -55,7 +55,8 @@ struct nn_allocator {
 };
 
 struct nn_options {
-    int threads;                          /* 0: one per core of this process */
+    int threads;                          /* 0: one per core of this process, of which no more
+                                             ever run at once */
     const char *cpu;                      /* "scalar", "sse", "avx2", "avx512", "neon"; NULL: best.
                                              Lowers the level, never raises it. */
     const struct nn_allocator *allocator; /* NULL: the system's; copied */
@@ -379,10 +380,9 @@ struct nn_step_info {
 int nn_plan_steps(const struct nn_plan *plan);
 struct nn_step_info nn_plan_step(const struct nn_plan *plan, int index);
 enum nn_status nn_profile(struct nn_plan *plan, int images);
-/* The same of a training plan's backward run, after nn_profile or nn_forward: nn_profile_backward
- * is nn_backward, but convolutions and dense layers run in two halves, each with its own time: the
- * gradient of what came in ("bwd-data"), and that of weights and bias ("bwd-weights"). All that
- * other ops do is under `data`. */
+/* The same of a training plan's backward run: nn_profile_backward is nn_backward, but convolutions
+ * and dense layers run in two halves, each with its own time: the gradient of what came in
+ * (`data`, all that other ops have), and that of weights and bias. */
 struct nn_backward_info {
     const char *name, *op;
     struct nn_shape shape; /* of the value whose gradient comes in */
@@ -395,9 +395,8 @@ struct nn_backward_info {
 int nn_plan_backward_steps(const struct nn_plan *plan);
 struct nn_backward_info nn_plan_backward_step(const struct nn_plan *plan, int index);
 enum nn_status nn_profile_backward(struct nn_plan *plan);
-/* Kernels by themselves, on one thread and at sizes they meet in the models below: how much one
- * call computes and moves; and the seconds it takes with the kernels of the context's level, the
- * best of trials during `seconds`; 0 when there was no memory. */
+/* Kernels by themselves, on one thread, at sizes the models below have: what a call computes and
+ * moves, and the seconds it takes (best of trials during `seconds`; 0: there was no memory). */
 struct nn_kernel_info {
     const char *name, *shape; /* "conv_row", "32 pixels, 3x3x16 to 16" */
     double flops;             /* 0: it is the bytes that count */
@@ -480,9 +479,8 @@ double nn_schedule_at(const struct nn_schedule *schedule, uint64_t step);
  * softmax node. */
 struct nn_node *nn_model_livenessnet(struct nn_graph *graph, int height, int width, int channels,
                                      int classes);
-/* The architecture of OpenCV's face detector, SSD on a ResNet of ten layers: input node "data"
- * [N,300,300,3], last node "detection_out" [N,1,200,7], which is returned; nodes have the names of
- * its file's layers. For measuring: without the file its weights are random. */
+/* The architecture of OpenCV's face detector, for measuring: input node "data" [N,300,300,3], last
+ * node "detection_out" [N,1,200,7], which is returned; names are those of its file's layers. */
 struct nn_node *nn_model_ssd_res10(struct nn_graph *graph);
 
 /* ---- files ---------------------------------------------------------------------------------- */

@@ -60,7 +60,8 @@ static enum nn_status make_workers(struct nn_context *context, int threads)
         worker->threads = 1;
     }
     context->threads = threads;
-    return threads > 1 ? nn_pool_new(&context->pool, context, threads) : NN_OK;
+    if (threads == 1) return NN_OK;
+    return nn_pool_new(&context->pool, context, threads, nn_online_cores());
 }
 
 enum nn_status nn_open(struct nn_context **context, const struct nn_options *options)

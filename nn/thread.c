@@ -17,6 +17,10 @@
  * Going to sleep is a pair of "write mine, then read yours" on both sides. The writes are exchanges
  * and not stores, since emulators of ARM on x86 let a plain store pass a later load even where both
  * are sequentially consistent, and then each side believes the other awake.
+ *
+ * There may be more threads than cores; then only as many are woken as there are cores for, and
+ * tasks are split into so many shares. The rest sleeps, whichever of them that is, and costs
+ * nothing: what a job computes does not depend on who runs it.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "nn/internal.h"
@@ -45,21 +49,24 @@ struct member {
 };
 
 struct nn_pool {
-    int threads; /* with the caller, who is thread 0 */
-    int spins;
     /* The job. Read by threads that may be late, hence atomic. */
     int count;
+    int left; /* atomic: tasks that have not ended */
     nn_task *task;
     void *argument;
-    uint32_t job; /* atomic: its number; raised last, when all else is in place */
-    int left;     /* atomic: tasks that have not ended */
-    int sleeping; /* atomic: members that wait for `wake` */
-    int waiting;  /* atomic: the caller waits for `done` */
-    int quit;     /* atomic */
+    char padding1[CACHE_LINE]; /* who spins on `job` does not take the line above from the caller */
+    uint32_t job;              /* atomic: its number; raised last, when all else is in place */
+    int sleeping;              /* atomic: members that wait for `wake` and have no ticket */
+    int waiting;               /* atomic: the caller waits for `done` */
+    int quit;                  /* atomic */
+    char padding2[CACHE_LINE];
+    int threads; /* with the caller, who is thread 0 */
+    int shares;  /* at most one per core */
+    int tickets; /* under the mutex: members that may leave `wake` */
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
     int started;
-    struct share *shares;   /* [threads] */
+    struct share *share;    /* [shares] */
     struct member *members; /* [threads - 1] */
 };
 
@@ -85,19 +92,19 @@ int nn_online_cores(void)
 
 /* ---- taking tasks ---------------------------------------------------------------------------- */
 
-static int share_start(int count, int thread, int threads)
+static int share_start(int count, int owner, int shares)
 {
-    return (int)((int64_t)count * thread / threads);
+    return (int)((int64_t)count * owner / shares);
 }
 
 /* The next task of `owner`'s share of job number `job`; -1 when none is left. */
 static int take(struct nn_pool *pool, uint32_t job, int owner, int count)
 {
-    uint64_t *next = &pool->shares[owner].next;
+    uint64_t *next = &pool->share[owner].next;
     uint64_t seen = __atomic_load_n(next, __ATOMIC_ACQUIRE);
     for (;;) {
         int task = (int)(uint32_t)seen;
-        if ((uint32_t)(seen >> 32) != job || task >= share_start(count, owner + 1, pool->threads))
+        if ((uint32_t)(seen >> 32) != job || task >= share_start(count, owner + 1, pool->shares))
             return -1;
         if (__atomic_compare_exchange_n(next, &seen, seen + 1, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE))
@@ -112,8 +119,8 @@ static void work(struct nn_pool *pool, uint32_t job, int thread)
     nn_task *task = __atomic_load_n(&pool->task, __ATOMIC_ACQUIRE);
     void *argument = __atomic_load_n(&pool->argument, __ATOMIC_ACQUIRE);
     int ended = 0;
-    for (int i = 0; i < pool->threads; i++) {
-        int owner = (thread + i) % pool->threads, index;
+    for (int i = 0; i < pool->shares; i++) {
+        int owner = (thread + i) % pool->shares, index;
         while ((index = take(pool, job, owner, count)) >= 0) {
             task(argument, index, thread);
             ended++;
@@ -128,49 +135,63 @@ static void work(struct nn_pool *pool, uint32_t job, int thread)
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-/* Returns the number of a job that is not `seen`. */
-static uint32_t await_job(struct nn_pool *pool, uint32_t seen)
+/* Sleeps, with the mutex held, until the caller has counted this member among those awake: whom it
+ * has woken, not who has come round to it. */
+static void await_ticket(struct nn_pool *pool)
 {
-    uint32_t job;
-    for (int i = 0; i < pool->spins; i++) {
-        job = __atomic_load_n(&pool->job, __ATOMIC_ACQUIRE);
-        if (job != seen) return job;
+    while (pool->tickets == 0) pthread_cond_wait(&pool->wake, &pool->mutex);
+    pool->tickets--;
+}
+
+/* Returns when there is a job that is not `seen`. */
+static void await_job(struct nn_pool *pool, uint32_t seen)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (__atomic_load_n(&pool->job, __ATOMIC_ACQUIRE) != seen) return;
         pause_cpu();
     }
     pthread_mutex_lock(&pool->mutex);
     __atomic_add_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
-    while ((job = __atomic_load_n(&pool->job, __ATOMIC_SEQ_CST)) == seen)
-        pthread_cond_wait(&pool->wake, &pool->mutex);
-    __atomic_sub_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&pool->job, __ATOMIC_SEQ_CST) == seen)
+        await_ticket(pool);
+    else
+        __atomic_sub_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&pool->mutex);
-    return job;
 }
 
 static void *member_main(void *argument)
 {
     const struct member *self = argument;
     struct nn_pool *pool = self->pool;
-    for (uint32_t job = 0;;) {
-        job = await_job(pool, job);
+    pthread_mutex_lock(&pool->mutex);
+    await_ticket(pool);
+    pthread_mutex_unlock(&pool->mutex);
+    for (;;) {
+        uint32_t job = __atomic_load_n(&pool->job, __ATOMIC_ACQUIRE);
         if (__atomic_load_n(&pool->quit, __ATOMIC_ACQUIRE)) return NULL;
         work(pool, job, self->index);
+        await_job(pool, job);
     }
 }
 
 /* ---- the caller ------------------------------------------------------------------------------ */
 
-static void announce(struct nn_pool *pool, uint32_t job)
+/* Raises the job's number, and leaves `surplus` of the members asleep. */
+static void announce(struct nn_pool *pool, uint32_t job, int surplus)
 {
     __atomic_exchange_n(&pool->job, job, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&pool->sleeping, __ATOMIC_SEQ_CST) == 0) return;
+    if (__atomic_load_n(&pool->sleeping, __ATOMIC_SEQ_CST) <= surplus) return;
     pthread_mutex_lock(&pool->mutex);
-    pthread_cond_broadcast(&pool->wake);
+    for (; __atomic_load_n(&pool->sleeping, __ATOMIC_SEQ_CST) > surplus; pool->tickets++) {
+        __atomic_sub_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
+        pthread_cond_signal(&pool->wake);
+    }
     pthread_mutex_unlock(&pool->mutex);
 }
 
 static void await_end(struct nn_pool *pool)
 {
-    for (int i = 0; i < pool->spins; i++) {
+    for (int i = 0; i < SPINS; i++) {
         if (__atomic_load_n(&pool->left, __ATOMIC_ACQUIRE) == 0) return;
         pause_cpu();
     }
@@ -184,23 +205,28 @@ static void await_end(struct nn_pool *pool)
 
 static void set_share(struct nn_pool *pool, int owner, uint32_t job, int next)
 {
-    __atomic_store_n(&pool->shares[owner].next, (uint64_t)job << 32 | (uint32_t)next,
+    __atomic_store_n(&pool->share[owner].next, (uint64_t)job << 32 | (uint32_t)next,
                      __ATOMIC_RELEASE);
 }
 
 void nn_pool_run(struct nn_pool *pool, int count, nn_task *task, void *argument)
 {
     uint32_t job = pool->job + 1;
-    for (int i = 0; i < pool->threads; i++) set_share(pool, i, job, INT_MAX);
+    for (int i = 0; i < pool->shares; i++) set_share(pool, i, job, INT_MAX);
     __atomic_store_n(&pool->count, count, __ATOMIC_RELEASE);
     __atomic_store_n(&pool->task, task, __ATOMIC_RELEASE);
     __atomic_store_n(&pool->argument, argument, __ATOMIC_RELEASE);
     __atomic_store_n(&pool->left, count, __ATOMIC_RELEASE);
-    for (int i = 0; i < pool->threads; i++)
-        set_share(pool, i, job, share_start(count, i, pool->threads));
-    announce(pool, job);
+    for (int i = 0; i < pool->shares; i++)
+        set_share(pool, i, job, share_start(count, i, pool->shares));
+    announce(pool, job, pool->threads - pool->shares);
     work(pool, job, 0);
     await_end(pool);
+}
+
+uint32_t nn_pool_jobs(const struct nn_pool *pool)
+{
+    return pool ? pool->job : 0;
 }
 
 void nn_parallel(struct nn_context *context, int count, nn_task *task, void *argument)
@@ -212,24 +238,25 @@ void nn_parallel(struct nn_context *context, int count, nn_task *task, void *arg
     for (int i = 0; i < count; i++) task(argument, i, 0);
 }
 
-enum nn_status nn_pool_new(struct nn_pool **made, struct nn_context *context, int threads)
+enum nn_status nn_pool_new(struct nn_pool **made, struct nn_context *context, int threads,
+                           int cores)
 {
     struct nn_pool *pool = nn_alloc(context, 1, sizeof *pool);
     if (!pool) return NN_ERROR_MEMORY;
     *made = pool;
     pool->threads = threads;
-    /* Where there are more threads than cores, spinning only keeps the others from running. */
-    pool->spins = threads <= nn_online_cores() ? SPINS : 0;
+    pool->shares = threads < cores ? threads : cores;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
-    pool->shares = nn_alloc(context, (size_t)threads, sizeof *pool->shares);
+    pool->share = nn_alloc(context, (size_t)pool->shares, sizeof *pool->share);
     pool->members = nn_alloc(context, (size_t)threads, sizeof *pool->members);
-    if (!pool->shares || !pool->members) return NN_ERROR_MEMORY;
+    if (!pool->share || !pool->members) return NN_ERROR_MEMORY;
     for (int i = 1; i < threads; i++) {
         struct member *member = &pool->members[i - 1];
         member->pool = pool;
         member->index = i;
+        __atomic_add_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST); /* until a job wakes it */
         int error = pthread_create(&member->thread, NULL, member_main, member);
         if (error)
             return nn_fail(context, NN_ERROR_MEMORY, "cannot start thread %d of %d: %s", i + 1,
@@ -244,12 +271,12 @@ void nn_pool_free(struct nn_context *context, struct nn_pool **freed)
     struct nn_pool *pool = *freed;
     if (!pool) return;
     __atomic_store_n(&pool->quit, 1, __ATOMIC_SEQ_CST);
-    announce(pool, pool->job + 1);
+    announce(pool, pool->job + 1, 0);
     for (int i = 0; i < pool->started; i++) pthread_join(pool->members[i].thread, NULL);
     pthread_mutex_destroy(&pool->mutex);
     pthread_cond_destroy(&pool->wake);
     pthread_cond_destroy(&pool->done);
-    nn_free(context, pool->shares);
+    nn_free(context, pool->share);
     nn_free(context, pool->members);
     nn_free(context, pool);
     *freed = NULL;

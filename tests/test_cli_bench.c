@@ -163,10 +163,29 @@ static bool is_png(const char *path, int width, int height)
     return good;
 }
 
+/* Levels that differ for floats. */
+static int float_levels(const char *names[8])
+{
+    int count = nn_levels(names), kept = 0;
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], "avx512bf16") != 0 && strcmp(names[i], "amx") != 0)
+            names[kept++] = names[i];
+    return kept;
+}
+
+/* NN_CPU lowers the levels for the program, too. */
+static int usable(const char *const *names, int count)
+{
+    const char *lowered = getenv("NN_CPU");
+    for (int i = 0; lowered && i < count; i++)
+        if (strcmp(names[i], lowered) == 0) return i + 1;
+    return count;
+}
+
 static void test_bench_all(void)
 {
     const char *names[8];
-    int count = nn_levels(names);
+    int count = usable(names, float_levels(names));
     const struct app_run *run =
         app_run(NULL, "bench --seconds 0.01 --level all --threads 2 --json --plot %s",
                 in_folder("roof.png"));
@@ -193,7 +212,7 @@ static int longest_line(const char *text)
 static void test_bench_levels(void)
 {
     const char *names[8];
-    int count = nn_levels(names);
+    int count = usable(names, float_levels(names));
     const struct app_run *run =
         app_run(NULL, "bench --network training --level all --seconds 0.01 --threads 1");
     bool named = run->code == 0;
@@ -212,6 +231,22 @@ static void test_bench_levels(void)
         run = app_run(NULL, "bench --cpu scalar --level %s", names[1]);
         CHECK(run->code == 2 && !*run->out, "a level above --cpu: %.*s", SAID(run));
     }
+}
+
+static void test_bench_bf16(void)
+{
+    const char *names[8];
+    int count = nn_levels(names);
+    const struct app_run *run =
+        app_run(NULL, "bench --network livenessnet --precision bf16 --seconds 0.01 --json");
+    struct nn_json *json = parse(run, "bench --precision bf16");
+    const char *wanted = getenv("NN_CPU");
+    CHECK(is_text(json, "precision", "bf16") &&
+              is_text(json, "cpu", wanted && *wanted ? wanted : names[count - 1]),
+          "at the best level of all");
+    nn_json_free(&json);
+    run = app_run(NULL, "bench --network livenessnet --seconds 0.01 --level %s", names[count - 1]);
+    CHECK(wanted || run->code == 0, "the best level, asked for by its name: %.*s", SAID(run));
 }
 
 static void test_bench_model(void)
@@ -364,6 +399,7 @@ int main(void)
     test_bench_one();
     test_bench_all();
     test_bench_levels();
+    test_bench_bf16();
     test_bench_model();
     test_bench_detector();
     test_summary_model();

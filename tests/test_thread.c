@@ -3,7 +3,9 @@
  * any number of threads and tasks. Worth most under ThreadSanitizer (`make tsan`).
  */
 #include "tests/test.h"
-#include "nn/nn.h"
+#include "nn/internal.h"
+
+#include <time.h>
 
 enum { MOST_TASKS = 4096, MOST_THREADS = 8 };
 
@@ -103,6 +105,46 @@ static void check_workers(struct nn_context *context)
           "%d threads: workers allocate, fail, and give back", nn_threads(context));
 }
 
+/* ---- more threads than cores ----------------------------------------------------------------- */
+
+struct crowd {
+    int inside, most; /* atomic: tasks under way, and the most there ever were */
+};
+
+static void join_crowd(void *argument, int index, int thread)
+{
+    struct crowd *crowd = argument;
+    volatile int work = index + thread;
+    int inside = __atomic_add_fetch(&crowd->inside, 1, __ATOMIC_SEQ_CST);
+    int most = __atomic_load_n(&crowd->most, __ATOMIC_SEQ_CST);
+    while (most < inside && !__atomic_compare_exchange_n(&crowd->most, &most, inside, false,
+                                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    }
+    for (int i = 0; i < 5000; i++) work = work + i;
+    __atomic_sub_fetch(&crowd->inside, 1, __ATOMIC_SEQ_CST);
+}
+
+/* A pool that believes in so many cores, whatever there are: with as many as threads, all of them
+ * race for tasks; with fewer, no more than that run. */
+static void check_cores(int threads, int cores, double expected)
+{
+    struct nn_context *context = NULL;
+    struct crowd crowd = {0};
+    struct timespec pause = {0, 300000};
+    if (!CHECK(!nn_open(&context, &(struct nn_options){.threads = threads}), "open")) return;
+    nn_pool_free(context, &context->pool);
+    if (!CHECK(!nn_pool_new(&context->pool, context, threads, cores), "a pool")) return;
+    check_jobs(context, 1000);
+    for (int i = 0; i < 100; i++) {
+        nn_parallel(context, 64, join_crowd, &crowd);
+        if (i % 10 == 0) nanosleep(&pause, NULL); /* all fall asleep */
+    }
+    CHECK(crowd.most >= 1 && crowd.most <= cores && crowd.inside == 0,
+          "%d threads on %d cores: at most %d ran at once", threads, cores, crowd.most);
+    CHECK(sum_all(context) == expected, "the same sum");
+    nn_close(&context);
+}
+
 int main(void)
 {
     double first = 0.0;
@@ -119,6 +161,9 @@ int main(void)
         nn_close(&context);
         CHECK(!context, "closed");
     }
+    static const int pools[][2] = {{2, 1}, {2, 2}, {5, 2}, {5, 5}, {8, 1}, {8, 3}, {8, 8}};
+    for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
+        check_cores(pools[i][0], pools[i][1], first);
     struct nn_context *context = NULL;
     CHECK(nn_open(&context, &(struct nn_options){.threads = -1}) == NN_ERROR_ARGUMENT &&
               strstr(nn_error(context), "-1"),

@@ -11,7 +11,7 @@
 
 enum { PANEL = 32 };
 static const double TURN_SECONDS = 2e-3;
-static const double CLOSE = 2e-5; /* of the largest value: Winograd's rounding, with room */
+static const double CLOSE = 5e-5; /* of the largest value: Winograd's rounding, with room */
 
 static double now(void)
 {

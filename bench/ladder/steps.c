@@ -172,17 +172,16 @@ INLINE void tile(float *y, const float *x, const float *w, const struct tile_pla
 #define ROW(m, v) [v][m] = tile_##m##x##v,
 
 /* Pixels x vectors: what fits the registers, and some that do not. */
-#define TILES(X)                                                                                   \
-    X(1, 1)                                                                                        \
-    X(2, 1)                                                                                        \
-    X(4, 1)                                                                                        \
-    X(6, 1)                                                                                        \
-    X(8, 1)                                                                                        \
-    X(12, 1) X(14, 1) X(16, 1) X(20, 1) X(24, 1) X(28, 1) X(1, 2) X(2, 2) X(4, 2) X(6, 2) X(8, 2)  \
-        X(11, 2) X(12, 2) X(14, 2) X(16, 2) X(1, 3) X(2, 3) X(4, 3) X(6, 3) X(8, 3) X(1, 4)        \
-            X(2, 4) X(4, 4) X(6, 4) X(8, 4)
+#define ONE(X)                                                                                     \
+    X(1, 1) X(2, 1) X(4, 1) X(6, 1) X(8, 1) X(12, 1) X(14, 1) X(16, 1) X(20, 1) X(24, 1) X(28, 1)
+#define TWO(X)   X(1, 2) X(2, 2) X(4, 2) X(6, 2) X(8, 2) X(10, 2) X(12, 2) X(14, 2) X(16, 2)
+#define THREE(X) X(1, 3) X(2, 3) X(4, 3) X(6, 3) X(8, 3)
+#define FOUR(X)  X(1, 4) X(2, 4) X(4, 4) X(6, 4) X(8, 4)
 
-TILES(DEFINE)
+ONE(DEFINE)
+TWO(DEFINE)
+THREE(DEFINE)
+FOUR(DEFINE)
 
 const struct convolution_steps STEPS = {
     .level = LEVEL,
@@ -191,5 +190,5 @@ const struct convolution_steps STEPS = {
     .six_loops = six_loops,
     .filters_inside = filters_inside,
     .padded = padded,
-    .tile = {TILES(ROW)},
+    .tile = {ONE(ROW) TWO(ROW) THREE(ROW) FOUR(ROW)},
 };

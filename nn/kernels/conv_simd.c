@@ -9,18 +9,28 @@
  *
  * A row of Q pixels is cut into tiles of nearly equal width, so every M up to the largest is
  * compiled; the loops over M and V have constant bounds and unroll completely.
+ *
+ * Where a multiply-add takes one lane of a register (VF_LANES), a load brings VF_WIDTH neighbouring
+ * floats of a pixel, and the broadcasts are free: of 22 instructions 16 and more multiply, which
+ * tests/check_neon_mix.sh holds to. Sums are the same to the bit: their order is.
  */
 #include "nn/kernels/kernels.h"
 #include "nn/kernels/simd.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")
-
-/* The largest tiles: of one vector, and of two. */
-#if VF_REGISTERS >= 32
-enum { WIDE_1 = 24, WIDE_2 = 12 };
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
-enum { WIDE_1 = 12, WIDE_2 = 6 };
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
+/* The largest tiles of one vector and of two: pixels of a row, rows of a gradient. */
+#if VF_REGISTERS < 32
+enum { WIDE_1 = 12, WIDE_2 = 6, TALL_1 = WIDE_1, TALL_2 = WIDE_2 };
+#elif !defined(VF_LANES)
+enum { WIDE_1 = 24, WIDE_2 = 12, TALL_1 = WIDE_1, TALL_2 = WIDE_2 };
+#else /* VF_WIDTH floats of some pixels, or of some weights, need registers too */
+enum { WIDE_1 = 18, WIDE_2 = 8, TALL_1 = 24, TALL_2 = 12 };
 #endif
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -59,6 +69,75 @@ static void finish(float *y, const struct nn_conv_row *row, const struct nn_epil
     }
 }
 
+#ifdef VF_LANES
+/* VF_WIDTH floats j of a tile with two vectors of filters: the pixels stay in registers, one row of
+ * weights after the other passes them. The compiler shall walk with w, not keep four pointers. */
+INLINE const float *four_floats_2(vf sum[24][2], const float *x, ptrdiff_t step, const float *w,
+                                  ptrdiff_t w_stride, int m)
+{
+    vf pixel[WIDE_2];
+    UNROLL
+    for (int i = 0; i < m; i++) pixel[i] = vf_load(x + i * step);
+    UNROLL
+    for (int lane = 0; lane < VF_WIDTH; lane++) {
+        vf left = vf_load(w), right = vf_load(w + VF_WIDTH);
+        w += w_stride;
+        VF_OPAQUE(w);
+        UNROLL
+        for (int i = 0; i < m; i++) {
+            sum[i][0] = vf_fma_lane(pixel[i], lane, left, sum[i][0]);
+            sum[i][1] = vf_fma_lane(pixel[i], lane, right, sum[i][1]);
+        }
+    }
+    return w;
+}
+
+/* The same with one vector of filters: more pixels than registers are left for, so that the weights
+ * stay and the pixels pass, four at a time. */
+INLINE void four_floats_1(vf sum[24][2], const float *x, ptrdiff_t step, const float *w,
+                          const ptrdiff_t w_row[VF_WIDTH], int m, int lanes)
+{
+    vf weight[VF_WIDTH], pixel[4];
+    UNROLL
+    for (int lane = 0; lane < VF_WIDTH; lane++) weight[lane] = load_filters(w + w_row[lane], lanes);
+    UNROLL
+    for (int first = 0; first < m; first += 4) {
+        UNROLL
+        for (int i = 0; i < 4; i++)
+            if (first + i < m) pixel[i] = vf_load(x + (first + i) * step);
+        UNROLL
+        for (int lane = 0; lane < VF_WIDTH; lane++) {
+            UNROLL
+            for (int i = 0; i < 4; i++)
+                if (first + i < m)
+                    sum[first + i][0] =
+                        vf_fma_lane(pixel[i], lane, weight[lane], sum[first + i][0]);
+        }
+    }
+}
+
+/* As much of a run as divides by VF_WIDTH; returns the next weights. */
+INLINE const float *row_lanes(vf sum[24][2], const float *x, const float *w,
+                              const struct nn_conv_row *row, int m, int v, int lanes)
+{
+    ptrdiff_t step = row->step, w_stride = row->w_stride;
+    ptrdiff_t w_row[VF_WIDTH] = {0, w_stride, 2 * w_stride, 3 * w_stride};
+    if (v == 1) {
+        VF_OPAQUE(w_row[2]);
+        VF_OPAQUE(w_row[3]);
+    }
+    for (int left = row->length / VF_WIDTH; left > 0; left--, x += VF_WIDTH) {
+        if (v == 2) {
+            w = four_floats_2(sum, x, step, w, w_stride, m);
+        } else {
+            four_floats_1(sum, x, step, w, w_row, m, lanes);
+            w += VF_WIDTH * w_stride;
+        }
+    }
+    return w;
+}
+#endif
+
 /* One tile: m pixels from x on, v vectors of filters (the last one `lanes` wide) from `filter`. */
 INLINE void row_tile(float *y, const float *x, const float *w, const struct nn_conv_row *row,
                      int filter, int m, int v, int lanes)
@@ -73,7 +152,13 @@ INLINE void row_tile(float *y, const float *x, const float *w, const struct nn_c
     }
     for (int t = 0; t < row->taps; t++) {
         const float *from = x + row->tap[t];
-        for (int j = 0; j < row->length; j++, from++, w += row->w_stride) {
+        int j = 0;
+#ifdef VF_LANES
+        w = row_lanes(sum, from, w, row, m, v, lanes);
+        j = row->length & -VF_WIDTH;
+        from += j;
+#endif
+        for (; j < row->length; j++, from++, w += row->w_stride) {
             vf weight[2];
             UNROLL
             for (int k = 0; k < v; k++)
@@ -132,9 +217,10 @@ typedef void row_function(float *y, const float *x, const float *w, const struct
     }
 
 #define UP_TO_6(X)  X(1) X(2) X(3) X(4) X(5) X(6)
-#define UP_TO_12(X) UP_TO_6(X) X(7) X(8) X(9) X(10) X(11) X(12)
-#define UP_TO_24(X)                                                                                \
-    UP_TO_12(X) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24)
+#define UP_TO_8(X)  UP_TO_6(X) X(7) X(8)
+#define UP_TO_12(X) UP_TO_8(X) X(9) X(10) X(11) X(12)
+#define UP_TO_18(X) UP_TO_12(X) X(13) X(14) X(15) X(16) X(17) X(18)
+#define UP_TO_24(X) UP_TO_18(X) X(19) X(20) X(21) X(22) X(23) X(24)
 
 #define ROW_1(m)       row_##m##x1,
 #define ROW_2(m)       row_##m##x2,
@@ -142,22 +228,36 @@ typedef void row_function(float *y, const float *x, const float *w, const struct
 #define GRADIENT_1(m)  gradient_##m##x1,
 #define GRADIENT_2(m)  gradient_##m##x2,
 
-#if VF_REGISTERS >= 32
-#define ALL_1 UP_TO_24
-#define ALL_2 UP_TO_12
+#if VF_REGISTERS < 32
+#define ALL_ROWS_1      UP_TO_12
+#define ALL_ROWS_2      UP_TO_6
+#define ALL_GRADIENTS_1 UP_TO_12
+#define ALL_GRADIENTS_2 UP_TO_6
 #else
-#define ALL_1 UP_TO_12
-#define ALL_2 UP_TO_6
+#ifdef VF_LANES
+#define ALL_ROWS_1 UP_TO_18
+#define ALL_ROWS_2 UP_TO_8
+#else
+#define ALL_ROWS_1 UP_TO_24
+#define ALL_ROWS_2 UP_TO_12
 #endif
+#define ALL_GRADIENTS_1 UP_TO_24
+#define ALL_GRADIENTS_2 UP_TO_12
+#endif
+#ifdef VF_LANES
+#define ALL_PARTIAL UP_TO_8
+enum { TALL_PARTIAL = 8, WIDE_ROW_PARTIAL = 12 };
+#else
 #define ALL_PARTIAL UP_TO_6
-enum { WIDE_PARTIAL = 6, WIDE_ROW_PARTIAL = 12 };
+enum { TALL_PARTIAL = 6, WIDE_ROW_PARTIAL = 12 };
+#endif
 
-ALL_1(DEFINE_ROW)
-ALL_2(DEFINE_ROW_2)
+ALL_ROWS_1(DEFINE_ROW)
+ALL_ROWS_2(DEFINE_ROW_2)
 UP_TO_12(DEFINE_ROW_PARTIAL)
 
-static row_function *const ROWS_1[] = {ALL_1(ROW_1)};
-static row_function *const ROWS_2[] = {ALL_2(ROW_2)};
+static row_function *const ROWS_1[] = {ALL_ROWS_1(ROW_1)};
+static row_function *const ROWS_2[] = {ALL_ROWS_2(ROW_2)};
 static row_function *const ROWS_PARTIAL[] = {UP_TO_12(ROW_PARTIAL)};
 
 /* Tiles of `width` filters: the functions for 1, 2 ... pixels, and how many pixels are the most. */
@@ -205,6 +305,56 @@ static void conv_finish(float *y, const struct nn_conv_row *row, const struct nn
 
 /* ---- gradient of the weights ----------------------------------------------------------------- */
 
+INLINE void load_slopes(vf slope[2], const float *d, int v, int lanes)
+{
+    UNROLL
+    for (int k = 0; k < v; k++)
+        slope[k] = load_filters(d + k * VF_WIDTH, k + 1 < v ? VF_WIDTH : lanes);
+}
+
+#ifdef VF_LANES
+/* A row of pixels: VF_WIDTH floats of a pixel are as many rows of dw; two loads at a time. */
+INLINE void gradient_row(vf sum[24][2], const float *pixel, const float *d,
+                         const struct nn_conv_row *row, int m, int v, int lanes)
+{
+    for (int left = row->pixels; left > 0; left--, pixel += row->step, d += row->y_stride) {
+        vf slope[2], values[2];
+        load_slopes(slope, d, v, lanes);
+        UNROLL
+        for (int i = 0; i < m; i++) {
+            int rest = m - i;
+            if (i % (2 * VF_WIDTH) == 0) {
+                values[0] = load_filters(pixel + i, rest < VF_WIDTH ? rest : VF_WIDTH);
+                rest -= VF_WIDTH;
+                if (rest > 0)
+                    values[1] =
+                        load_filters(pixel + i + VF_WIDTH, rest < VF_WIDTH ? rest : VF_WIDTH);
+            }
+            UNROLL
+            for (int k = 0; k < v; k++)
+                sum[i][k] =
+                    vf_fma_lane(values[i / VF_WIDTH % 2], i % VF_WIDTH, slope[k], sum[i][k]);
+        }
+    }
+}
+#else
+/* A row of pixels. */
+INLINE void gradient_row(vf sum[24][2], const float *pixel, const float *d,
+                         const struct nn_conv_row *row, int m, int v, int lanes)
+{
+    for (int p = 0; p < row->pixels; p++, pixel += row->step, d += row->y_stride) {
+        vf slope[2];
+        load_slopes(slope, d, v, lanes);
+        UNROLL
+        for (int i = 0; i < m; i++) {
+            vf value = vf_set1(pixel[i]);
+            UNROLL
+            for (int k = 0; k < v; k++) sum[i][k] = vf_fma(value, slope[k], sum[i][k]);
+        }
+    }
+}
+#endif
+
 /* m rows of dw (neighbouring floats of the window) x v vectors of filters, summed over all pixels
  * in registers: an outer product per pixel. */
 INLINE void gradient_tile(float *dw, const float *x, const float *dy,
@@ -219,18 +369,7 @@ INLINE void gradient_tile(float *dw, const float *x, const float *dy,
     }
     for (int r = 0; r < gradient->rows; r++) {
         const float *pixel = x + r * gradient->x_row, *d = dy + r * gradient->dy_row;
-        for (int p = 0; p < row->pixels; p++, pixel += row->step, d += row->y_stride) {
-            vf slope[2];
-            UNROLL
-            for (int k = 0; k < v; k++)
-                slope[k] = load_filters(d + k * VF_WIDTH, k + 1 < v ? VF_WIDTH : lanes);
-            UNROLL
-            for (int i = 0; i < m; i++) {
-                vf value = vf_set1(pixel[i]);
-                UNROLL
-                for (int k = 0; k < v; k++) sum[i][k] = vf_fma(value, slope[k], sum[i][k]);
-            }
-        }
+        gradient_row(sum, pixel, d, row, m, v, lanes);
     }
     UNROLL
     for (int i = 0; i < m; i++) {
@@ -271,12 +410,12 @@ typedef void gradient_function(float *dw, const float *x, const float *dy,
     }
 #define GRADIENT_PARTIAL(m) gradient_##m##xpart,
 
-ALL_1(DEFINE_GRADIENT)
-ALL_2(DEFINE_GRADIENT_2)
+ALL_GRADIENTS_1(DEFINE_GRADIENT)
+ALL_GRADIENTS_2(DEFINE_GRADIENT_2)
 ALL_PARTIAL(DEFINE_GRADIENT_PARTIAL)
 
-static gradient_function *const GRADIENTS_1[] = {ALL_1(GRADIENT_1)};
-static gradient_function *const GRADIENTS_2[] = {ALL_2(GRADIENT_2)};
+static gradient_function *const GRADIENTS_1[] = {ALL_GRADIENTS_1(GRADIENT_1)};
+static gradient_function *const GRADIENTS_2[] = {ALL_GRADIENTS_2(GRADIENT_2)};
 static gradient_function *const GRADIENTS_PARTIAL[] = {ALL_PARTIAL(GRADIENT_PARTIAL)};
 
 static void sweep_gradient(float *dw, const float *x, const float *dy,
@@ -290,6 +429,10 @@ static void sweep_gradient(float *dw, const float *x, const float *dy,
         float *to = dw + (ptrdiff_t)t * row->length * row->w_stride;
         for (int i = 0, first = 0; i < count; i++) {
             int last = (int)((long)row->length * (i + 1) / count);
+#ifdef VF_LANES
+            /* Whole loads. Pieces stay within `widest`, a multiple of VF_WIDTH. */
+            if (i + 1 < count) last = (last + VF_WIDTH - 1) & -VF_WIDTH;
+#endif
             tiles[last - first - 1](to + first * row->w_stride, from + first, dy, gradient, lanes);
             first = last;
         }
@@ -301,11 +444,11 @@ static void conv_gradient(float *dw, const float *x, const float *dy,
 {
     int filters = gradient->row.filters, filter = 0;
     for (; filter + 2 * VF_WIDTH <= filters; filter += 2 * VF_WIDTH)
-        sweep_gradient(dw + filter, x, dy + filter, gradient, GRADIENTS_2, WIDE_2, VF_WIDTH);
+        sweep_gradient(dw + filter, x, dy + filter, gradient, GRADIENTS_2, TALL_2, VF_WIDTH);
     for (; filter + VF_WIDTH <= filters; filter += VF_WIDTH)
-        sweep_gradient(dw + filter, x, dy + filter, gradient, GRADIENTS_1, WIDE_1, VF_WIDTH);
+        sweep_gradient(dw + filter, x, dy + filter, gradient, GRADIENTS_1, TALL_1, VF_WIDTH);
     if (filter < filters)
-        sweep_gradient(dw + filter, x, dy + filter, gradient, GRADIENTS_PARTIAL, WIDE_PARTIAL,
+        sweep_gradient(dw + filter, x, dy + filter, gradient, GRADIENTS_PARTIAL, TALL_PARTIAL,
                        filters - filter);
 }
 

@@ -316,6 +316,7 @@ static inline void vu_ge16(vm mask[2], vu a, uint16_t threshold)
 #define NN_LEVEL_NAME(stem) stem##_neon
 #define VF_WIDTH            4
 #define VF_REGISTERS        32
+#define VF_LANES            /* has vf_fma_lane */
 typedef float32x4_t vf;
 typedef uint32x4_t vm;
 typedef uint32x4_t vu;
@@ -389,6 +390,20 @@ static inline vf vf_fma(vf a, vf b, vf c)
 {
     return vfmaq_f32(c, a, b);
 }
+/* A switch, since the instruction has the lane in it, and a loop's index is a constant too late. */
+static inline vf vf_fma_lane(vf a, int lane, vf b, vf c)
+{
+    switch (lane) {
+    case 0:
+        return vfmaq_laneq_f32(c, b, a, 0);
+    case 1:
+        return vfmaq_laneq_f32(c, b, a, 1);
+    case 2:
+        return vfmaq_laneq_f32(c, b, a, 2);
+    default:
+        return vfmaq_laneq_f32(c, b, a, 3);
+    }
+}
 static inline vf vf_keep(vm mask, vf a)
 {
     return vreinterpretq_f32_u32(vandq_u32(mask, vreinterpretq_u32_f32(a)));
@@ -432,11 +447,16 @@ static inline void vu_ge16(vm mask[2], vu a, uint16_t threshold)
  *   vf_load_partial(p, n)      lanes 0..n-1 from p, the others 0; 0 <= n <= VF_WIDTH
  *   vf_store_partial(p, a, n)  writes lanes 0..n-1; neither touches a byte beyond
  *   vf_select(m, yes, no)      lane by lane;  vf_keep(m, a) = m ? a : +0
+ *   vf_fma_lane(a, i, b, c)    a[i] * b + c, i a constant once unrolled; only with VF_LANES
  *   vf_sum(a)                  of all lanes, halves folded onto each other
  *   vu_mul_wide                both halves of the 64-bit products, lane by lane
  *   vu_transpose4              in every group of four lanes: lane i of row j <-> lane j of row i
  *   vu_ge16(m, a, t)           a as 2 VF_WIDTH little-endian uint16_t, each >= t or not
  */
+
+/* The compiler forgets how the integer or pointer came about, and keeps it in a register of its own
+ * instead of working it out from others. */
+#define VF_OPAQUE(a) __asm__("" : "+r"(a))
 
 static inline vf vf_load_bcast(const float *p)
 {
