@@ -114,6 +114,7 @@ struct nn_plan {
     struct nn_slot *slots;  /* for printing */
     int slot_count;
     uint64_t prepared; /* the graph's version that `prepare` has seen, + 1 */
+    bool release_weights;
     bool forward_done;
     bool constants_done;
     double *seconds; /* [forward_count], then [backward_count][2]: profile.c; or NULL */

@@ -179,6 +179,7 @@ const struct nn_op nn_conv2d_bf16 = {
     .title = "Conv2D",
     .stem = "conv2d",
     .takes_epilogue = true,
+    .replaces_weights = true,
     .pays = pays,
     .workspace = workspace,
     .prepare = prepare,

@@ -58,6 +58,11 @@ static inline bool nn_size_add(size_t *sum, size_t a, size_t b)
 }
 
 struct nn_allocator nn_system_allocator(void);
+/* nn_alloc without the zeros: pages that nobody has written yet take no memory. */
+void *nn_alloc_unset(struct nn_context *context, size_t items, size_t size);
+/* The whole pages of a range that is never read again go back to the system, where it takes them;
+ * what the range then holds is not defined. */
+void nn_give_back(void *from, size_t bytes);
 enum nn_status nn_kernels_choose(struct nn_context *context, const char *wanted);
 
 /* ---- graph -------------------------------------------------------------------------------- */
@@ -91,6 +96,7 @@ struct nn_graph {
      * exists ("sealed") no parameter can be added. */
     float *values;
     size_t trained_floats, value_floats;
+    bool released;    /* some values are gone: see nn_plan_options.release_weights */
     uint64_t version; /* raised whenever values may have changed */
 };
 
@@ -161,6 +167,7 @@ struct nn_step {
     void *workspace;             /* op->workspace bytes: garbage at the start of each call */
     struct nn_epilogue epilogue; /* what was fused into this op; bias is the op's own business */
     const float *compose;        /* prepare: scale [C], shift [C] of the affine map before this */
+    bool sole_user;              /* of the weights x[1] */
     bool fused_relu_backward;    /* x[0] is a relu's output: mask dx[0] by it */
 };
 
@@ -179,9 +186,10 @@ struct nn_op {
     bool constant; /* y depends on shapes alone: inference computes it once, before the first run */
     bool loss;     /* not part of the network that is saved */
     bool takes_epilogue;
-    bool relu;       /* can be fused as nn_epilogue.relu */
-    bool adds;       /* y = x[0] + x[1]: either can be nn_epilogue.residual */
-    bool masks_relu; /* backward honours fused_relu_backward */
+    bool replaces_weights; /* where prepare has run, forward does not read x[1] any more */
+    bool relu;             /* can be fused as nn_epilogue.relu */
+    bool adds;             /* y = x[0] + x[1]: either can be nn_epilogue.residual */
+    bool masks_relu;       /* backward honours fused_relu_backward */
     /* Sets node->shape from its inputs and attributes; errors through nn_graph_fail. */
     enum nn_status (*infer)(struct nn_node *node);
     size_t (*saved)(const struct nn_node *node, int batch, bool training);

@@ -5,18 +5,27 @@
  * A block is preceded by one cache line that holds its size: what the caller gets stays aligned
  * to 64 bytes, one AVX-512 register or one cache line.
  */
+#define _DEFAULT_SOURCE /* madvise */
 #include "nn/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { ALIGNMENT = 64, HEADER = 64 };
+/* Blocks from `LARGE` bytes on would rather lie in a few huge pages: fewer address translations. */
+enum { LARGE = 2 << 20, HUGE_PAGE = 2 << 20 };
 
 static void *system_allocate(void *user, size_t bytes)
 {
     (void)user;
     void *memory = NULL;
-    return posix_memalign(&memory, ALIGNMENT, bytes) ? NULL : memory;
+    if (posix_memalign(&memory, bytes >= LARGE ? HUGE_PAGE : ALIGNMENT, bytes)) return NULL;
+#if defined(MADV_HUGEPAGE)
+    if (bytes >= LARGE) (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 static void system_release(void *user, void *memory, size_t bytes)
@@ -48,7 +57,7 @@ static void count(struct nn_memory *memory, size_t bytes)
     }
 }
 
-void *nn_alloc(struct nn_context *context, size_t items, size_t size)
+void *nn_alloc_unset(struct nn_context *context, size_t items, size_t size)
 {
     struct nn_memory *memory = context->memory;
     size_t bytes, total;
@@ -62,10 +71,16 @@ void *nn_alloc(struct nn_context *context, size_t items, size_t size)
                 bytes, nn_bytes_allocated(context));
         return NULL;
     }
-    memset(block, 0, total);
     memcpy(block, &bytes, sizeof bytes);
     count(memory, bytes);
     return block + HEADER;
+}
+
+void *nn_alloc(struct nn_context *context, size_t items, size_t size)
+{
+    void *memory = nn_alloc_unset(context, items, size);
+    if (memory) memset(memory, 0, items * size);
+    return memory;
 }
 
 void *nn_realloc(struct nn_context *context, void *memory, size_t items, size_t size)
@@ -108,4 +123,19 @@ size_t nn_bytes_peak(const struct nn_context *context)
 size_t nn_allocations(const struct nn_context *context)
 {
     return __atomic_load_n(&context->memory->calls, __ATOMIC_RELAXED);
+}
+
+void nn_give_back(void *from, size_t bytes)
+{
+#if defined(MADV_DONTNEED)
+    long page = sysconf(_SC_PAGESIZE);
+    if (page <= 0) return;
+    size_t mask = (size_t)page - 1, begin = ((uintptr_t)from + mask) & ~mask;
+    size_t end = ((uintptr_t)from + bytes) & ~mask;
+    if (end > begin)
+        (void)madvise((char *)from + (begin - (uintptr_t)from), end - begin, MADV_DONTNEED);
+#else
+    (void)from;
+    (void)bytes;
+#endif
 }

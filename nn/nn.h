@@ -349,6 +349,7 @@ struct nn_plan_options {
     int output_count;               /* 0 without a loss: the last node */
     bool statistics;                /* for nn_measure; without a loss */
     enum nn_precision precision;    /* NN_BFLOAT16: without a loss, without statistics */
+    bool release_weights;           /* what inference has made its own of goes: no other use */
     bool input_gradients;           /* also keep gradients of nn_input nodes */
     bool no_fusion, no_sharing;     /* for tests: every op on its own, every buffer its own */
 };

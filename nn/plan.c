@@ -145,6 +145,7 @@ static void bind_step(struct nn_plan *plan, const struct nn_compiler *compiler,
     step->prepared = prepared_memory(plan, compiler, node);
     step->workspace = slot_memory(plan, compiler, workspace);
     step->compose = prepared_memory(plan, compiler, mark->composes);
+    step->sole_user = node->inputs > 1 && compiler->mark[node->input[1]->index].uses == 1;
     bind_epilogue(&step->epilogue, plan, compiler, node);
     step->fused_relu_backward =
         node->inputs && compiler->mark[node->input[0]->index].relu_backward_fused;
@@ -228,7 +229,7 @@ static enum nn_status allocate(struct nn_plan *plan, struct nn_compiler *compile
     plan->gradient = nn_alloc(context, nodes, sizeof(float *));
     plan->block = nn_alloc(context, compiler->block_bytes + 1, 1);
     plan->block_bytes = compiler->block_bytes;
-    plan->prepared_values = nn_alloc(context, compiler->prepared_floats + 1, sizeof(float));
+    plan->prepared_values = nn_alloc_unset(context, compiler->prepared_floats + 1, sizeof(float));
     if (plan->training)
         plan->gradients = nn_alloc(context, plan->graph->trained_floats + 1, sizeof(float));
     bool complete = plan->forward && plan->backward && plan->prepare && plan->constant &&
@@ -268,6 +269,7 @@ static enum nn_status make_plan(struct nn_plan **made, struct nn_compiler *compi
     plan->batch = compiler->options->batch;
     plan->training = compiler->training;
     plan->statistics = compiler->statistics;
+    plan->release_weights = compiler->options->release_weights;
     plan->node_count = compiler->graph->count;
     enum nn_status status = allocate(plan, compiler);
     if (status) return status;

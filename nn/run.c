@@ -21,16 +21,27 @@ static void compose(struct nn_step *step)
     }
 }
 
+/* One weight after another, so that never all are there twice. */
+static void release(struct nn_step *step)
+{
+    const struct nn_node *weights = step->node->input[1];
+    if (!step->sole_user) return;
+    weights->graph->released = true;
+    nn_give_back(weights->graph->values + weights->offset,
+                 nn_shape_count(weights->shape) * sizeof(float));
+}
+
 static void prepare(struct nn_plan *plan)
 {
     for (int t = 0; t < plan->constant_count && !plan->constants_done; t++)
         plan->constant[t].op->forward(&plan->constant[t]);
     plan->constants_done = true;
-    if (plan->prepared == plan->graph->version + 1) return;
+    if (plan->prepared == plan->graph->version + 1 || plan->graph->released) return;
     for (int t = 0; t < plan->prepare_count; t++) {
         struct nn_step *step = &plan->prepare[t];
         step->op->prepare(step);
         if (step->compose) compose(step);
+        if (plan->release_weights && step->op->replaces_weights) release(step);
     }
     plan->prepared = plan->graph->version + 1;
 }
@@ -40,6 +51,9 @@ enum nn_status nn_run_begin(struct nn_plan *plan, int images)
     if (images < 1 || images > plan->batch)
         return nn_fail(plan->context, NN_ERROR_ARGUMENT,
                        "this plan runs 1 to %d images at once, not %d", plan->batch, images);
+    if (plan->graph->released && !plan->prepared)
+        return nn_fail(plan->context, NN_ERROR_ARGUMENT,
+                       "another plan of this graph was compiled with release_weights");
     plan->run.images = images;
     prepare(plan);
     return NN_OK;

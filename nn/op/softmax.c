@@ -33,7 +33,8 @@ static void forward_rows(const struct nn_step *step, size_t from, size_t to)
         for (size_t k = 1; k < channels; k++)
             if (x[k] > largest) largest = x[k];
         double sum = 0.0;
-        for (size_t k = 0; k < channels; k++) sum += y[k] = expf(x[k] - largest);
+        for (size_t k = 0; k < channels; k++)
+            sum += y[k] = x[k] == largest ? 1.0f : expf(x[k] - largest); /* exp(0): 1 of 2 */
         float scale = (float)(1.0 / sum);
         for (size_t k = 0; k < channels; k++) y[k] *= scale;
     }

@@ -145,7 +145,8 @@ static enum nn_status compile(struct vi_detector *detector, enum nn_precision pr
                                        &(struct nn_plan_options){.batch = 1,
                                                                  .outputs = &detector->output_node,
                                                                  .output_count = 1,
-                                                                 .precision = precision});
+                                                                 .precision = precision,
+                                                                 .release_weights = true});
     if (status) return status;
     detector->input = nn_data(detector->plan, detector->input_node);
     detector->output = nn_data(detector->plan, detector->output_node);
