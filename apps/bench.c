@@ -161,6 +161,7 @@ static int run(struct app *app, int argc, char **argv)
         nn_close(&app->context);
         return app->exit_code;
     }
+    app_precision(app, settings.precision);
     enum nn_status status = run_bench(&bench);
     for (int i = 0; i < bench.networks; i++) bench_free_network(&bench, &bench.network[i]);
     nn_free(app->context, bench.kernel);

@@ -16,19 +16,13 @@
  *       images; chunks are added in order, so that threads do not change the sum.
  *   db[k] = sum_{n,p,q} dy[n,p,q,k]
  */
-#include "nn/op/conv_pass.h"
+#include "nn/op/conv2d.h"
 
-enum { X, W, B };
 enum { MOST_TAPS = 1 << 14, MOST_CHUNKS = 16 };
 enum { PANEL = 32 };               /* filters whose weights lie together once prepared */
 enum { LEAST_PACKED = 80 * 1024 }; /* floats of weights; fewer stay in the cache as they are */
 enum { CHUNK_FLOATS = 64 * 1024 }; /* of weights, for one task: 256 kB */
 
-struct attributes {
-    int stride_h, stride_w, dilation_h, dilation_w, groups, padding;
-    int pad_top, pad_left, pad_bottom, pad_right;
-    struct geometry *geometry; /* made by infer, not saved */
-};
 static const struct nn_field FIELDS[] = {
     {"stride_h", NN_FIELD_INT, offsetof(struct attributes, stride_h)},
     {"stride_w", NN_FIELD_INT, offsetof(struct attributes, stride_w)},
@@ -41,13 +35,6 @@ static const struct nn_field FIELDS[] = {
     {"pad_bottom", NN_FIELD_INT, offsetof(struct attributes, pad_bottom)},
     {"pad_right", NN_FIELD_INT, offsetof(struct attributes, pad_right)},
     {NULL, NN_FIELD_INT, 0},
-};
-
-struct geometry {
-    struct pass forward, backward;
-    int kernel_h, kernel_w, groups;
-    struct nn_winograd winograd, back_winograd; /* of both passes, where they go that way */
-    bool by_winograd, back_by_winograd;
 };
 
 /* ---- geometry -------------------------------------------------------------------------------- */
@@ -168,22 +155,6 @@ static enum nn_status infer(struct nn_node *node)
     }
     node->shape = nn_shape4(x.dim[0], rows.out, columns.out, w.dim[3]);
     return make_geometry(node, rows, columns);
-}
-
-static const struct geometry *geometry_of(const struct nn_node *node)
-{
-    return ((const struct attributes *)node->attributes)->geometry;
-}
-
-const struct pass *nn_conv2d_pass(const struct nn_node *node)
-{
-    const struct geometry *g = geometry_of(node);
-    return g->groups == 1 ? &g->forward : NULL;
-}
-
-bool nn_conv2d_by_winograd(const struct nn_node *node)
-{
-    return geometry_of(node)->by_winograd;
 }
 
 /* ---- forward and dx: one job ----------------------------------------------------------------- */

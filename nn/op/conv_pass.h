@@ -31,10 +31,6 @@ struct pass {
     ptrdiff_t *tap;
 };
 
-/* How a conv2d runs forward; NULL where it has groups. */
-const struct pass *nn_conv2d_pass(const struct nn_node *node);
-bool nn_conv2d_by_winograd(const struct nn_node *node);
-
 /* ---- geometry ------------------------------------------------------------------------------ */
 
 /* Output rows whose input rows fit into `floats`; 0: none. */
