@@ -247,14 +247,15 @@ install: all  ## program, libraries, headers, pkg-config file, man page, below P
 	install -d $(BIN) $(LIB)/pkgconfig $(INC)/nn $(INC)/vision $(MAN)
 	install -m 755 $(BUILD)/liveness $(BIN)/liveness
 	install -m 644 $(BUILD)/libnn.a $(BUILD)/libvision.a $(LIB)
-	install -m 644 nn/nn.h $(INC)/nn/nn.h
+	install -m 644 nn/nn.h nn/measure.h $(INC)/nn
 	install -m 644 vision/vision.h $(INC)/vision/vision.h
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' docs/liveness.pc.in \
 	    > $(LIB)/pkgconfig/liveness.pc
 	install -m 644 docs/liveness.1 $(MAN)/liveness.1
 uninstall:  ## remove what install put there
 	rm -f $(BIN)/liveness $(LIB)/libnn.a $(LIB)/libvision.a $(LIB)/pkgconfig/liveness.pc \
-	    $(INC)/nn/nn.h $(INC)/vision/vision.h $(MAN)/liveness.1
+	    $(INC)/nn/nn.h $(INC)/nn/measure.h $(INC)/vision/vision.h \
+	    $(MAN)/liveness.1
 	-rmdir $(INC)/nn $(INC)/vision 2>/dev/null
 
 # ---- the rest -----------------------------------------------------------------------------------

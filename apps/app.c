@@ -122,6 +122,16 @@ bool app_open(struct app *app, int most)
     return status == NN_OK;
 }
 
+enum nn_precision app_precision(const struct app *app, int choice)
+{
+    if (choice == NN_BFLOAT16 && !nn_bfloat16_pays(app->context))
+        app_say(app,
+                "--precision bf16: this CPU (%s) multiplies floats faster than bfloat16; expect "
+                "it to be slower than fp32",
+                nn_cpu(app->context));
+    return (enum nn_precision)choice;
+}
+
 int app_finish(struct app *app, enum nn_status status)
 {
     int code = status ? APP_FAILED : APP_OK;

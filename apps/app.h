@@ -34,6 +34,15 @@ bool app_start(struct app *app, void *settings, int argc, char **argv);
 bool app_open(struct app *app, int most);
 /* Closes the context; turns a status into an exit code and tells the error. */
 int app_finish(struct app *app, enum nn_status status);
+/* The option of commands that run a network; its int is an enum nn_precision. */
+#define APP_PRECISION(offset)                                                                      \
+    {                                                                                              \
+        "--precision", CLI_CHOICE, offset, "fp32|bf16", "fp32", 0, 0, 0,                           \
+            "what convolutions multiply: floats, or bfloat16s (8 bits of precision; sums are "     \
+            "floats), which is faster on CPUs with AMX, or AMD's with AVX512-BF16"                 \
+    }
+/* Its value, with a remark where floats would be faster. After app_open. */
+enum nn_precision app_precision(const struct app *app, int choice);
 /* A message about wrong usage; returns APP_USAGE. */
 int app_usage(const struct app *app, const char *format, ...) NN_PRINTF(2, 3);
 /* A remark on standard error, unless --quiet. */

@@ -119,7 +119,9 @@ static enum nn_status measure_levels(struct bench *bench)
                                      .allocator = bench->app->allocator};
         status = nn_open(&app.context, &options);
         if (!status) status = measure_level(bench, &app, i);
-        if (status) nn_fail(bench->app->context, status, "%s", nn_error(app.context));
+        /* What outlives the level is the command's, and so are its errors. */
+        if (status && *nn_error(app.context))
+            nn_fail(bench->app->context, status, "%s", nn_error(app.context));
         nn_close(&app.context);
     }
     return status;
@@ -161,6 +163,7 @@ static int run(struct app *app, int argc, char **argv)
         nn_close(&app->context);
         return app->exit_code;
     }
+    app_precision(app, settings.precision);
     enum nn_status status = run_bench(&bench);
     for (int i = 0; i < bench.networks; i++) bench_free_network(&bench, &bench.network[i]);
     nn_free(app->context, bench.kernel);

@@ -15,6 +15,7 @@
 #define APPS_BENCH_H
 
 #include "apps/network.h"
+#include "nn/measure.h"
 
 enum { BENCH_LEVELS = 8, BENCH_NETWORKS = 3 };
 

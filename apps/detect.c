@@ -9,7 +9,7 @@ struct settings {
     struct cli_common common;
     const char *detector, *output;
     double confidence;
-    int every, max_frames;
+    int every, max_frames, precision;
 };
 
 static const struct cli_option OPTIONS[] = {
@@ -23,6 +23,7 @@ static const struct cli_option OPTIONS[] = {
      "look at every N-th frame of a video"},
     {"--max-frames", CLI_INT, offsetof(struct settings, max_frames), "N", "0", 0, 1000000000, 0,
      "look at so many frames of a video at most; 0: all"},
+    APP_PRECISION(offsetof(struct settings, precision)),
 };
 
 struct job {
@@ -222,7 +223,9 @@ static enum nn_status open_job(struct job *job)
     for (int i = 0; i < app->parsed.argument_count && !status; i++)
         status = app_find_files(&job->files, app, app->parsed.arguments[i]);
     if (!status) status = annotate_open(&job->output, app, job->settings->output, &job->files);
-    if (!status) status = app_open_detector(&job->detector, app, job->settings->detector);
+    if (!status)
+        status = app_open_detector(&job->detector, app, job->settings->detector,
+                                   job->settings->precision);
     return status;
 }
 

@@ -6,12 +6,16 @@
 
 static const char USUAL[] = "weights/detector";
 
-enum nn_status app_open_detector(struct vi_detector **detector, struct app *app, const char *path)
+enum nn_status app_open_detector(struct vi_detector **detector, struct app *app, const char *path,
+                                 int precision)
 {
     struct stat info;
     if (!path) path = getenv("LIVENESS_DETECTOR");
     if ((!path || !*path) && stat(USUAL, &info) == 0) path = USUAL;
-    if (path && *path) return vi_detector_open(detector, app->context, path);
+    if (path && *path)
+        return vi_detector_open_with(
+            detector, app->context, path,
+            &(struct vi_detector_options){.precision = app_precision(app, precision)});
     *detector = NULL;
     return nn_fail(app->context, NN_ERROR_ARGUMENT,
                    "no face detector: name one with -d DIR or in $LIVENESS_DETECTOR, or let "

@@ -8,8 +8,10 @@
 #define DETECTOR_HELP                                                                              \
     "face detector: a folder or a file; without it $LIVENESS_DETECTOR or weights/detector"
 
-/* Opens `path`; NULL: where $LIVENESS_DETECTOR says, or weights/detector. */
-enum nn_status app_open_detector(struct vi_detector **detector, struct app *app, const char *path);
+/* Opens `path`; NULL: where $LIVENESS_DETECTOR says, or weights/detector. `precision` is the value
+ * of APP_PRECISION. */
+enum nn_status app_open_detector(struct vi_detector **detector, struct app *app, const char *path,
+                                 int precision);
 /* Pictures by their names, videos by their bytes: for struct app_files. */
 bool app_shows_something(const char *path);
 

@@ -15,6 +15,7 @@ static const struct cli_option OPTIONS[] = {
      CLI_ABOVE_LOW, "accept as live from this probability on (APCER, BPCER, ACER, HTER)"},
     {"-o --output", CLI_TEXT, offsetof(struct eval_settings, output), "DIR", NULL, 0, 0, 0,
      "write report.txt, confusion.png, roc.png and det.png here"},
+    APP_PRECISION(offsetof(struct eval_settings, precision)),
 };
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -154,7 +155,9 @@ static enum nn_status evaluate(struct evaluation *evaluation)
         status = model_match_labels(evaluation->map, app, evaluation->model.labels,
                                     evaluation->model.classes, settings->model,
                                     &evaluation->pictures, settings->data);
-    if (!status) status = predictor_open(&predictor, &evaluation->model, PREDICTOR_BATCH);
+    if (!status)
+        status = predictor_open(&predictor, &evaluation->model, PREDICTOR_BATCH,
+                                app_precision(app, settings->precision));
     if (!status) status = answer_all(evaluation, &predictor);
     predictor_close(&predictor);
     if (!status) status = judge(evaluation);

@@ -8,6 +8,7 @@ struct eval_settings {
     struct cli_common common;
     const char *model, *data, *real_label, *output;
     double threshold;
+    int precision;
 };
 
 /* A figure without counts of its own, with its 95 % interval. */

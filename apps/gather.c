@@ -39,6 +39,7 @@ static const struct cli_option OPTIONS[] = {
      "contact sheet, .png or .jpg; without it -o's name and -sheet.jpe (an ending that data sets "
      "pass over)"},
     {"--no-sheet", CLI_FLAG, AT(no_sheet), NULL, NULL, 0, 0, 0, "no contact sheet"},
+    APP_PRECISION(AT(precision)),
 };
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -58,7 +59,8 @@ static enum nn_status open_all(struct gather *gather)
     struct app *app = gather->app;
     gather_queue_open(&gather->frames, GATHER_FRAMES);
     gather_queue_open(&gather->crops, GATHER_CROPS);
-    enum nn_status status = app_open_detector(&gather->detector, app, gather->settings.detector);
+    enum nn_status status = app_open_detector(&gather->detector, app, gather->settings.detector,
+                                              gather->settings.precision);
     if (!status) status = app_make_folder(app, gather->settings.output);
     if (!status) status = gather_sheet_open(gather);
     if (!status) status = gather_find_inputs(gather);

@@ -31,7 +31,7 @@ struct gather_settings {
     const char *input; /* the last one; all of them are arguments */
     const char *output, *detector, *sheet;
     double confidence, margin, different;
-    int skip, min_size, max, format, quality;
+    int skip, min_size, max, format, quality, precision;
     bool all_faces, square, keep_folders, no_sheet;
 };
 

@@ -8,6 +8,7 @@
 struct settings {
     struct cli_common common;
     const char *model, *sheet, *real_label;
+    int precision;
 };
 
 static const struct cli_option OPTIONS[] = {
@@ -17,6 +18,7 @@ static const struct cli_option OPTIONS[] = {
      "contact sheet of pictures and answers, .png or .jpg; at most 60, evenly chosen"},
     {"--real-label", CLI_TEXT, offsetof(struct settings, real_label), "LABEL", NULL, 0, 0, 0,
      "which label is framed green on the sheet; without it real, live, genuine or bonafide"},
+    APP_PRECISION(offsetof(struct settings, precision)),
 };
 
 enum { SHEET_MOST = 60, SHEET_CELL = 128 };
@@ -263,7 +265,8 @@ static enum nn_status open_job(struct job *job)
         status = app_find_files(&job->files, app, app->parsed.arguments[i]);
     if (status) return status;
     int batch = job->files.count < PREDICTOR_BATCH ? (int)job->files.count : PREDICTOR_BATCH;
-    status = predictor_open(&job->predictor, &job->model, batch);
+    status = predictor_open(&job->predictor, &job->model, batch,
+                            app_precision(app, job->settings->precision));
     if (status) return status;
     job->options = model_pictures(&job->model);
     job->pixels = nn_alloc(app->context, (size_t)batch, picture_bytes(job));

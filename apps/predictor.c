@@ -1,12 +1,14 @@
 /* predictor.c — pictures in, probabilities out. */
 #include "apps/predictor.h"
 
-enum nn_status predictor_open(struct predictor *predictor, struct model *model, int batch)
+enum nn_status predictor_open(struct predictor *predictor, struct model *model, int batch,
+                              enum nn_precision precision)
 {
     *predictor = (struct predictor){.model = model, .batch = batch};
     enum nn_status status = nn_compile(
         &predictor->plan, model->graph,
-        &(struct nn_plan_options){.batch = batch, .outputs = &model->softmax, .output_count = 1});
+        &(struct nn_plan_options){
+            .batch = batch, .outputs = &model->softmax, .output_count = 1, .precision = precision});
     if (status) return status;
     predictor->input = nn_data(predictor->plan, model->input);
     predictor->probabilities = nn_data(predictor->plan, model->softmax);

@@ -15,7 +15,8 @@ struct predictor {
 };
 
 /* `batch` pictures at most are answered at once. */
-enum nn_status predictor_open(struct predictor *predictor, struct model *model, int batch);
+enum nn_status predictor_open(struct predictor *predictor, struct model *model, int batch,
+                              enum nn_precision precision);
 void predictor_close(struct predictor *predictor);
 /* Answers for the first `count` rows of pixels[count, height, width, channels]. */
 enum nn_status predictor_run(struct predictor *predictor, const uint8_t *pixels, int count);

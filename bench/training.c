@@ -6,7 +6,7 @@
  *
  * Prints one JSON line: {"batch": 8, "threads": 2, "cpu": "avx512", "images_per_second": 5000.0}
  */
-#include "nn/nn.h"
+#include "nn/measure.h"
 
 #include <stdio.h>
 #include <stdlib.h>

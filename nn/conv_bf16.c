@@ -11,7 +11,7 @@
  * Two rounds over the pool: rows of the copy; then a panel of filters for a band of rows per task,
  * panel by panel, so that a thread's share of the weights stays in its cache.
  */
-#include "nn/op/conv_pass.h"
+#include "nn/op/conv2d.h"
 
 enum { PANEL = NN_BF16_PANEL };
 enum { BAND_PIXELS = 400 }; /* of a task, at least, where there are so many */
@@ -24,11 +24,18 @@ struct job {
     int copy_rows, bands, band;
 };
 
-/* Everything with bfloat16 where that is faster than Winograd, else what does not go that way. */
+static const struct pass *pass_of(const struct nn_node *node)
+{
+    return &geometry_of(node)->forward;
+}
+
+/* Everything without groups where bfloat16 is faster than Winograd, else what does not go that
+ * way. */
 static bool pays(const struct nn_node *node)
 {
+    const struct geometry *g = geometry_of(node);
     bool fastest = nn_bf16_gain(node->graph->context->cpu) == NN_BF16_FASTEST;
-    return nn_conv2d_pass(node) && (fastest || !nn_conv2d_by_winograd(node));
+    return g->groups == 1 && (fastest || !g->by_winograd);
 }
 
 /* ---- weights --------------------------------------------------------------------------------- */
@@ -46,14 +53,14 @@ static size_t panel_size(const struct pass *pass)
 
 static size_t prepared(const struct nn_node *node)
 {
-    const struct pass *pass = nn_conv2d_pass(node);
+    const struct pass *pass = pass_of(node);
     return (size_t)panel_count(pass) * panel_size(pass) / (sizeof(float) / sizeof(uint16_t));
 }
 
 static void prepare_panel(void *argument, int panel, int thread)
 {
     const struct nn_step *step = argument;
-    const struct pass *pass = nn_conv2d_pass(step->node);
+    const struct pass *pass = pass_of(step->node);
     size_t filters = (size_t)pass->to_channels, from = (size_t)panel * PANEL;
     size_t count = filters - from < PANEL ? filters - from : PANEL;
     uint16_t *to = (uint16_t *)(void *)step->prepared + (size_t)panel * panel_size(pass);
@@ -64,14 +71,14 @@ static void prepare_panel(void *argument, int panel, int thread)
         for (int j = 0; j < pass->length; j++) {
             size_t at = (size_t)t * (size_t)pass->length + (size_t)j;
             uint16_t *pairs = to + (ptrdiff_t)(j / 2) * 2 * PANEL + j % 2;
-            step->kernels->to_bf16(row, step->x[1] + at * filters + from, count);
+            step->kernels->to_bf16(row, step->x[W] + at * filters + from, count);
             for (size_t k = 0; k < count; k++) pairs[2 * k] = row[k];
         }
 }
 
 static void prepare(struct nn_step *step)
 {
-    nn_parallel(step->context, panel_count(nn_conv2d_pass(step->node)), prepare_panel, step);
+    nn_parallel(step->context, panel_count(pass_of(step->node)), prepare_panel, step);
 }
 
 /* ---- the padded copy ------------------------------------------------------------------------- */
@@ -89,7 +96,7 @@ static size_t copy_size(const struct pass *pass)
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
 {
     (void)threads, (void)training;
-    return (size_t)batch * copy_size(nn_conv2d_pass(node)) * sizeof(uint16_t);
+    return (size_t)batch * copy_size(pass_of(node)) * sizeof(uint16_t);
 }
 
 static void copy_picture_row(void *argument, int index, int thread)
@@ -102,7 +109,7 @@ static void copy_picture_row(void *argument, int index, int thread)
     struct row_span span = span_of(pass);
     size_t left = (size_t)span.left * pixel, middle = (size_t)span.count * pixel;
     const float *from =
-        job->step->x[0] +
+        job->step->x[X] +
         ((size_t)image * (size_t)pass->height * (size_t)pass->width + (size_t)span.from) * pixel;
     (void)thread;
     if (h < 0 || h >= pass->height) {
@@ -161,8 +168,8 @@ static void run_task(void *argument, int index, int thread)
 
 static void forward(struct nn_step *step)
 {
-    const struct pass *pass = nn_conv2d_pass(step->node);
-    step->epilogue.bias = step->node->inputs > 2 ? step->x[2] : NULL;
+    const struct pass *pass = pass_of(step->node);
+    step->epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
     struct job job = {.step = step,
                       .pass = pass,
                       .copy = step->workspace,

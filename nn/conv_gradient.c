@@ -12,9 +12,8 @@
  *
  * 3x3 convolutions of stride 1 take the shorter way of nn/winograd.c for all of it.
  */
-#include "nn/op/conv_pass.h"
+#include "nn/op/conv2d.h"
 
-enum { X = NN_CONV_X, W = NN_CONV_W, B = NN_CONV_B };
 enum { MOST_CHUNKS = 16 };
 
 /* The backward workspace: turned weights, scratch per thread or u and its blocks', partial sums per
@@ -57,7 +56,7 @@ static size_t winograd_floats(const struct nn_winograd *w, int threads)
 
 static struct parts parts_of(const struct nn_node *node, int images, int threads)
 {
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(node);
+    const struct geometry *g = geometry_of(node);
     size_t all = (size_t)threads;
     struct parts parts = {.scratch = weight_floats(node)};
     parts.each = g->by_winograd ? round_up(nn_winograd_gradient_scratch(&g->winograd))
@@ -72,7 +71,7 @@ static struct parts parts_of(const struct nn_node *node, int images, int threads
 
 size_t nn_conv_workspace(const struct nn_node *node, int batch, int threads, bool training)
 {
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(node);
+    const struct geometry *g = geometry_of(node);
     size_t floats = (size_t)threads * scratch_floats(&g->forward);
     if (g->by_winograd) floats = winograd_floats(&g->winograd, threads);
     if (g->by_winograd && !training && nn_op_could_prepare(node))
@@ -85,7 +84,7 @@ size_t nn_conv_workspace(const struct nn_node *node, int batch, int threads, boo
 static void turn_tap(void *argument, int index, int thread)
 {
     const struct nn_step *step = argument;
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(step->node);
+    const struct geometry *g = geometry_of(step->node);
     int taps = g->kernel_h * g->kernel_w;
     int channels = g->forward.from_group, filters = g->forward.to_group;
     int all = g->forward.to_channels, group = index / taps, tap = index % taps;
@@ -99,7 +98,7 @@ static void turn_tap(void *argument, int index, int thread)
 
 static void input_gradient(struct nn_step *step, const struct parts *parts)
 {
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(step->node);
+    const struct geometry *g = geometry_of(step->node);
     const struct pass *pass = &g->backward;
     int taps = g->kernel_h * g->kernel_w;
     nn_parallel(step->context, g->groups * taps, turn_tap, step);
@@ -117,16 +116,16 @@ static void input_gradient(struct nn_step *step, const struct parts *parts)
                             step->run->images);
         return;
     }
-    struct nn_conv_job job = {.step = step,
-                              .pass = pass,
-                              .from = step->dy,
-                              .weights = workspace_floats,
-                              .to = step->dx[X],
-                              .scratch = workspace_floats + parts->scratch,
-                              .group_stride = (ptrdiff_t)taps * pass->from_group * pass->to_group,
-                              .w_stride = pass->to_group,
-                              .panel = pass->to_group,
-                              .chunk = 1};
+    struct conv_job job = {.step = step,
+                           .pass = pass,
+                           .from = step->dy,
+                           .weights = workspace_floats,
+                           .to = step->dx[X],
+                           .scratch = workspace_floats + parts->scratch,
+                           .group_stride = (ptrdiff_t)taps * pass->from_group * pass->to_group,
+                           .w_stride = pass->to_group,
+                           .panel = pass->to_group,
+                           .chunk = 1};
     nn_conv_run(&job);
 }
 
@@ -139,7 +138,7 @@ struct weight_job {
 /* dw and db of one image are added to the chunk's. */
 static void add_image(const struct nn_step *step, float *dw, float *scratch, int image)
 {
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(step->node);
+    const struct geometry *g = geometry_of(step->node);
     const struct pass *pass = &g->forward;
     size_t copy_row_floats = (size_t)pass->copy_width * (size_t)pass->from_group;
     size_t y_row = (size_t)pass->out_width * (size_t)pass->to_channels;
@@ -170,7 +169,7 @@ static void sum_plainly(const struct nn_step *step, float *dw, float *scratch, i
 
 static void sum_by_winograd(const struct nn_step *step, float *dw, float *scratch, int from, int to)
 {
-    const struct nn_winograd *w = &nn_conv2d_geometry(step->node)->winograd;
+    const struct nn_winograd *w = &geometry_of(step->node)->winograd;
     size_t x_image = (size_t)w->height * (size_t)w->width * (size_t)w->channels;
     size_t y_image = (size_t)w->out_height * (size_t)w->out_width * (size_t)w->filters;
     nn_winograd_gradient_begin(w, scratch);
@@ -184,7 +183,7 @@ static void sum_chunk(void *argument, int chunk, int thread)
 {
     const struct weight_job *job = argument;
     const struct nn_step *step = job->step;
-    const struct pass *pass = &nn_conv2d_geometry(step->node)->forward;
+    const struct pass *pass = &geometry_of(step->node)->forward;
     int images = step->run->images;
     int from = (int)((int64_t)images * chunk / job->chunks);
     int to = (int)((int64_t)images * (chunk + 1) / job->chunks);
@@ -194,7 +193,7 @@ static void sum_chunk(void *argument, int chunk, int thread)
     float *dw = workspace_floats + job->parts.partial + (size_t)chunk * partial_floats(step->node);
     float *db = dw + weight_floats(step->node);
     float *scratch = workspace_floats + job->parts.scratch + (size_t)thread * job->parts.each;
-    if (nn_conv2d_geometry(step->node)->by_winograd)
+    if (geometry_of(step->node)->by_winograd)
         sum_by_winograd(step, dw, scratch, from, to);
     else
         sum_plainly(step, dw, scratch, from, to);

@@ -5,6 +5,7 @@
  * disturbs a trial (other programs, a clock that has not risen yet) only ever makes it slower.
  */
 #include "nn/internal.h"
+#include "nn/measure.h"
 
 #include <time.h>
 

@@ -7,6 +7,7 @@
  * so each half of a convolution can be timed alone, to the same bits.
  */
 #include "nn/compile.h"
+#include "nn/measure.h"
 
 #include <time.h>
 

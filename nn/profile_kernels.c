@@ -6,6 +6,7 @@
  * disturbs a trial only ever makes it slower. All cases fit into a second-level cache.
  */
 #include "nn/internal.h"
+#include "nn/measure.h"
 
 #include <time.h>
 

@@ -144,7 +144,7 @@ static void conv_row_nan(struct subject *s)
     float x[4] = {1, NAN, 1, 1}, w[40], y[80];
     ptrdiff_t tap[1] = {0};
     fill(w, 40, POSITIVE);
-    struct nn_conv_row row = {2, 20, 1, 2, tap, 2, 20, 40};
+    struct nn_conv_row row = {2, 20, 1, 2, tap, 2, 20, 40, 0};
     struct nn_epilogue epilogue = {.relu = true};
     s->kernels.conv_row(y, x, w, &row, &epilogue);
     for (int k = 0; k < 20; k++)

@@ -7,6 +7,7 @@
  * context is told that it has it, with the emulated kernel for its own.
  */
 #include "nn/internal.h"
+#include "nn/measure.h"
 #include "tests/test.h"
 
 #include "tests/amx_emulated.h"
@@ -25,7 +26,7 @@ static const struct geometry CASES[] = {
     {2, 7, 9, 3, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1},    /* the first layer of many */
     {1, 23, 31, 3, 32, 7, 7, 2, 1, 1, 3, 3, 3, 3},  /* of others */
     {1, 12, 40, 5, 33, 3, 2, 3, 1, 1, 0, 1, 2, 1},  /* odd channels, one filter too many */
-    {1, 19, 19, 64, 40, 3, 3, 1, 2, 1, 2, 2, 2, 2}, /* torn by dilation */
+    {1, 19, 19, 64, 40, 3, 3, 2, 2, 1, 2, 2, 2, 2}, /* torn by dilation */
     {1, 11, 10, 33, 64, 1, 1, 1, 1, 1, 0, 0, 0, 0}, /* a row of all pixels */
     {2, 11, 10, 34, 70, 1, 1, 2, 1, 1, 0, 0, 0, 0}, /* with gaps */
     {3, 1, 1, 47, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1},   /* one pixel */

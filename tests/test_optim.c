@@ -110,6 +110,41 @@ static void check_optimizers(struct nn_plan *plan, struct nn_node *w, struct nn_
     }
 }
 
+static int count_denormals(const float *values, int count)
+{
+    int denormals = 0;
+    for (int i = 0; values && i < count; i++) denormals += fpclassify(values[i]) == FP_SUBNORMAL;
+    return denormals;
+}
+
+/* A weight whose gradient stays 0 comes to rest: its moments go to 0 and are never denormal, while
+ * its neighbours' go on. */
+static void check_rest(struct nn_plan *plan, struct nn_node *w, struct nn_node *r, const char *name,
+                       const struct nn_optimizer_options *options)
+{
+    struct nn_optimizer *optimizer;
+    int denormals = 0;
+    numbers_fill(nn_values(w), WEIGHTS, 1, 'a', 1, 1);
+    numbers_fill(nn_data(plan, r), WEIGHTS, 1, 'v', 1, 2);
+    if (!CHECK(!nn_optimizer_new(&optimizer, plan, options), "an optimiser")) return;
+    const float *m = nn_optimizer_slot(optimizer, w, 0), *v = nn_optimizer_slot(optimizer, w, 1);
+    for (int step = 0; step < 3000; step++) {
+        if (step == 10)
+            for (int i = 0; i < WEIGHTS; i += 2) nn_data(plan, r)[i] = 0;
+        if (nn_forward(plan, 1) || nn_backward(plan) || nn_optimizer_step(optimizer, 1e-6f)) break;
+        denormals += count_denormals(m, WEIGHTS) + count_denormals(v, WEIGHTS);
+    }
+    int resting = 0, moving = 0;
+    for (int i = 0; i < WEIGHTS; i++)
+        if (i % 2)
+            moving += m[i] != 0 && (!v || v[i] > 0);
+        else
+            resting += m[i] == 0 && (!v || v[i] == 0);
+    CHECK(denormals == 0 && resting == (WEIGHTS + 1) / 2 && moving == WEIGHTS / 2,
+          "%s: %d denormal moments; %d weights at rest, %d not", name, denormals, resting, moving);
+    nn_optimizer_free(&optimizer);
+}
+
 static void check_bad_options(struct nn_context *context, struct nn_plan *plan)
 {
     static const struct nn_optimizer_options rows[] = {
@@ -171,6 +206,10 @@ int main(void)
     struct nn_plan_options options = {.batch = 1, .loss = loss};
     if (CHECK(nn_compile(&plan, graph, &options) == NN_OK, "a plan")) {
         check_optimizers(plan, w, r);
+        check_rest(plan, w, r, "Adam",
+                   &(struct nn_optimizer_options){.kind = NN_ADAM, .beta2 = 0.95f});
+        check_rest(plan, w, r, "SGD with momentum",
+                   &(struct nn_optimizer_options){.kind = NN_SGD, .momentum = 0.9f});
         check_bad_options(context, plan);
     }
     check_schedules();

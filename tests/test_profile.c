@@ -2,7 +2,7 @@
  * test_profile.c — a plan's steps as nn_plan_step tells them, what nn_profile notes, and this
  * machine's peak and bandwidth as they are measured.
  */
-#include "nn/nn.h"
+#include "nn/measure.h"
 #include "tests/test.h"
 
 enum { BATCH = 3 };

@@ -9,9 +9,7 @@
  *
  * Gradients: nn/conv_gradient.c.
  */
-#include "nn/op/conv_pass.h"
-
-enum { X = NN_CONV_X, W = NN_CONV_W, B = NN_CONV_B };
+#include "nn/op/conv2d.h"
 
 enum { MOST_TAPS = 1 << 14 };
 enum { PANEL = 32 };               /* filters whose weights lie together once prepared */
@@ -19,11 +17,6 @@ enum { LEAST_PACKED = 80 * 1024 }; /* floats of weights; fewer stay in the cache
 enum { AHEAD = 4096 }; /* floats of packed weights: they may come from the last-level cache */
 enum { CHUNK_FLOATS = 64 * 1024 }; /* of weights, for one task: 256 kB */
 
-struct attributes {
-    int stride_h, stride_w, dilation_h, dilation_w, groups, padding;
-    int pad_top, pad_left, pad_bottom, pad_right;
-    struct nn_conv_geometry *geometry; /* made by infer, not saved */
-};
 static const struct nn_field FIELDS[] = {
     {"stride_h", NN_FIELD_INT, offsetof(struct attributes, stride_h)},
     {"stride_w", NN_FIELD_INT, offsetof(struct attributes, stride_w)},
@@ -49,7 +42,7 @@ static bool look_at_winograd(struct nn_winograd *winograd, const struct pass *pa
     return nn_winograd_suits(winograd);
 }
 
-static void choose_way(struct nn_conv_geometry *g, const struct attributes *a)
+static void choose_way(struct geometry *g, const struct attributes *a)
 {
     bool possible = g->kernel_h == 3 && g->kernel_w == 3 && g->groups == 1 && a->stride_h == 1 &&
                     a->stride_w == 1 && a->dilation_h == a->dilation_w;
@@ -63,7 +56,7 @@ static enum nn_status make_geometry(struct nn_node *node, struct nn_window h, st
     struct attributes *a = node->attributes;
     struct nn_shape kernel = node->input[W]->shape;
     int channels = node->input[X]->shape.dim[3], filters = kernel.dim[3];
-    struct nn_conv_geometry *g = nn_graph_alloc(node->graph, 1, sizeof *g);
+    struct geometry *g = nn_graph_alloc(node->graph, 1, sizeof *g);
     if (!g) return NN_ERROR_MEMORY;
     g->kernel_h = kernel.dim[0];
     g->kernel_w = kernel.dim[1];
@@ -159,32 +152,16 @@ static enum nn_status infer(struct nn_node *node)
     return make_geometry(node, rows, columns);
 }
 
-const struct nn_conv_geometry *nn_conv2d_geometry(const struct nn_node *node)
-{
-    return ((const struct attributes *)node->attributes)->geometry;
-}
-
-const struct pass *nn_conv2d_pass(const struct nn_node *node)
-{
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(node);
-    return g->groups == 1 ? &g->forward : NULL;
-}
-
-bool nn_conv2d_by_winograd(const struct nn_node *node)
-{
-    return nn_conv2d_geometry(node)->by_winograd;
-}
-
 /* ---- forward and dx: one job ----------------------------------------------------------------- */
 
-static int panel_count(const struct nn_conv_job *job)
+static int panel_count(const struct conv_job *job)
 {
     return (job->pass->to_group + job->panel - 1) / job->panel;
 }
 
 /* A chunk's filters of `band` rows from the padded copy. All rows for one panel, then the next: a
  * panel's weights stay in the cache. */
-static void run_panels(const struct nn_conv_job *job, int group, int chunk, float *to, int band,
+static void run_panels(const struct conv_job *job, int group, int chunk, float *to, int band,
                        const float *copy)
 {
     const struct pass *pass = job->pass;
@@ -209,7 +186,7 @@ static void run_panels(const struct nn_conv_job *job, int group, int chunk, floa
 /* Tasks are numbered chunk by chunk, so that a thread's share needs few of the weights. */
 static void run_task(void *argument, int index, int thread)
 {
-    const struct nn_conv_job *job = argument;
+    const struct conv_job *job = argument;
     const struct pass *pass = job->pass;
     int bands = band_count(pass), tasks = bands * job->step->run->images;
     int image = index % tasks / bands, first = index % bands * pass->band;
@@ -219,13 +196,13 @@ static void run_task(void *argument, int index, int thread)
     const float *from = job->from + (size_t)image * from_image;
     float *to = job->to + ((size_t)image * (size_t)pass->out_height + (size_t)first) * to_row;
     float *scratch = job->scratch + (size_t)thread * scratch_floats(pass);
-    for (int g = 0; g < nn_conv2d_geometry(job->step->node)->groups; g++) {
+    for (int g = 0; g < geometry_of(job->step->node)->groups; g++) {
         copy_band(scratch, pass, from + g * pass->from_group, first, band);
         run_panels(job, g, index / tasks, to, band, scratch);
     }
 }
 
-void nn_conv_run(struct nn_conv_job *job)
+void nn_conv_run(struct conv_job *job)
 {
     int chunks = (panel_count(job) + job->chunk - 1) / job->chunk;
     int count = chunks * job->step->run->images * band_count(job->pass);
@@ -241,7 +218,7 @@ static size_t panel_floats(const struct nn_node *node)
 
 static size_t prepared(const struct nn_node *node)
 {
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(node);
+    const struct geometry *g = geometry_of(node);
     size_t filters = (size_t)nn_channels(node);
     if (g->by_winograd) return nn_winograd_weights(&g->winograd);
     size_t floats = nn_shape_count(node->input[W]->shape);
@@ -263,7 +240,7 @@ static void prepare_panel(void *argument, int index, int thread)
 
 static void prepare(struct nn_step *step)
 {
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(step->node);
+    const struct geometry *g = geometry_of(step->node);
     int panels = (nn_channels(step->node) + PANEL - 1) / PANEL;
     if (g->by_winograd)
         nn_winograd_transform(step->context, &g->winograd, step->prepared, step->x[W]);
@@ -288,23 +265,23 @@ static void forward_by_winograd(struct nn_step *step, const struct nn_winograd *
 
 static void forward(struct nn_step *step)
 {
-    const struct nn_conv_geometry *g = nn_conv2d_geometry(step->node);
+    const struct geometry *g = geometry_of(step->node);
     step->epilogue.bias = step->node->inputs > B ? step->x[B] : NULL;
     if (g->by_winograd) {
         forward_by_winograd(step, &g->winograd);
         return;
     }
-    struct nn_conv_job job = {.step = step,
-                              .pass = &g->forward,
-                              .from = step->x[X],
-                              .weights = step->x[W],
-                              .to = step->y,
-                              .scratch = step->workspace,
-                              .group_stride = g->forward.to_group,
-                              .w_stride = g->forward.to_channels,
-                              .panel = PANEL,
-                              .panel_stride = PANEL,
-                              .epilogue = step->epilogue};
+    struct conv_job job = {.step = step,
+                           .pass = &g->forward,
+                           .from = step->x[X],
+                           .weights = step->x[W],
+                           .to = step->y,
+                           .scratch = step->workspace,
+                           .group_stride = g->forward.to_group,
+                           .w_stride = g->forward.to_channels,
+                           .panel = PANEL,
+                           .panel_stride = PANEL,
+                           .epilogue = step->epilogue};
     size_t floats = panel_floats(step->node);
     job.chunk = floats < CHUNK_FLOATS ? CHUNK_FLOATS / (int)floats : 1;
     if (step->prepared) {
@@ -318,7 +295,7 @@ static void forward(struct nn_step *step)
 
 static double multiply_adds(const struct nn_node *node)
 {
-    const struct pass *pass = &nn_conv2d_geometry(node)->forward;
+    const struct pass *pass = &geometry_of(node)->forward;
     return (double)pass->out_height * pass->out_width *
            (double)nn_shape_count(node->input[W]->shape);
 }

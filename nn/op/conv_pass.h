@@ -31,10 +31,6 @@ struct pass {
     ptrdiff_t *tap;
 };
 
-/* How a conv2d runs forward; NULL where it has groups. */
-const struct pass *nn_conv2d_pass(const struct nn_node *node);
-bool nn_conv2d_by_winograd(const struct nn_node *node);
-
 /* ---- geometry ------------------------------------------------------------------------------ */
 
 /* Output rows whose input rows fit into `floats`; 0: none. */
@@ -171,38 +167,5 @@ static inline struct nn_conv_row row_of(const struct pass *pass, int w_stride)
                                 .w_stride = w_stride,
                                 .y_stride = pass->to_channels};
 }
-
-/* ---- what conv2d's files share --------------------------------------------------------------- */
-
-enum { NN_CONV_X, NN_CONV_W, NN_CONV_B };
-
-struct nn_conv_geometry {
-    struct pass forward, backward;
-    int kernel_h, kernel_w, groups;
-    struct nn_winograd winograd, back_winograd; /* of both passes, where they go that way */
-    bool by_winograd, back_by_winograd;
-};
-
-const struct nn_conv_geometry *nn_conv2d_geometry(const struct nn_node *node);
-
-/* One run over all images: forward, or dx from dy. */
-struct nn_conv_job {
-    const struct nn_step *step;
-    const struct pass *pass;
-    const float *from, *weights;
-    float *to, *scratch;    /* scratch: one per thread */
-    ptrdiff_t group_stride; /* floats from a group's weights to the next's */
-    int w_stride;
-    int panel;              /* filters whose weights begin at one place */
-    ptrdiff_t panel_stride; /* floats from a panel's weights to the next's */
-    int chunk;              /* panels of one task */
-    ptrdiff_t ahead;        /* as in struct nn_conv_row */
-    struct nn_epilogue epilogue;
-};
-
-void nn_conv_run(struct nn_conv_job *job);
-
-size_t nn_conv_workspace(const struct nn_node *node, int batch, int threads, bool training);
-void nn_conv_backward(struct nn_step *step);
 
 #endif
