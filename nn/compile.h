@@ -39,6 +39,7 @@ struct nn_mark {
     bool no_step;               /* its forward runs inside another step, or not at all */
     struct nn_node *stands_for; /* its value is this node's */
     struct nn_node *fused_residual, *fused_affine, *fused_relu, *fused_after; /* in its epilogue */
+    struct nn_node *fused_pool;                                               /* and last of all */
     const struct nn_node *composes; /* an affine map that takes in this one before it */
     bool constant;                  /* depends on shapes alone: runs once */
     bool relu_backward_fused;       /* a relu whose backward runs inside its user's */

@@ -49,9 +49,9 @@ static int chunk_count(int images)
 }
 
 /* Floats of u, and of what the blocks of all threads need. */
-static size_t winograd_floats(const struct nn_winograd *w, int threads)
+static size_t winograd_floats(const struct nn_winograd *w, int images, int threads)
 {
-    return nn_winograd_weights(w) + nn_winograd_workspace(w, threads) / sizeof(float);
+    return nn_winograd_weights(w) + nn_winograd_workspace(w, images, threads) / sizeof(float);
 }
 
 static struct parts parts_of(const struct nn_node *node, int images, int threads)
@@ -63,7 +63,8 @@ static struct parts parts_of(const struct nn_node *node, int images, int threads
                                 : scratch_floats(&g->forward);
     parts.each = larger(parts.each, scratch_floats(&g->backward));
     size_t scratch = all * parts.each;
-    if (g->back_by_winograd) scratch = larger(scratch, winograd_floats(&g->back_winograd, threads));
+    if (g->back_by_winograd)
+        scratch = larger(scratch, winograd_floats(&g->back_winograd, images, threads));
     parts.partial = parts.scratch + round_up(scratch);
     parts.total = parts.partial + (size_t)chunk_count(images) * partial_floats(node);
     return parts;
@@ -73,7 +74,7 @@ size_t nn_conv_workspace(const struct nn_node *node, int batch, int threads, boo
 {
     const struct geometry *g = geometry_of(node);
     size_t floats = (size_t)threads * scratch_floats(&g->forward);
-    if (g->by_winograd) floats = winograd_floats(&g->winograd, threads);
+    if (g->by_winograd) floats = winograd_floats(&g->winograd, batch, threads);
     if (g->by_winograd && !training && nn_op_could_prepare(node))
         floats -= nn_winograd_weights(&g->winograd);
     if (training) floats = larger(floats, parts_of(node, batch, threads).total);

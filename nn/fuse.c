@@ -4,7 +4,8 @@
  * A convolution or dense layer finishes each sum in registers; what follows it costs nothing there,
  * as far as it comes in the order of struct nn_epilogue: the other branch of a residual block, the
  * per-channel affine map that a batch norm has become at inference, a relu, and another such map.
- * Affine maps in a row are one map. Where such a map follows something else, it is one pass, and
+ * Affine maps in a row are one map. A convolution by Winograd has 4x4 values at hand and can pool
+ * them. Where such a map follows something else, it is one pass, and
  * the relu after it rides along. A relu's backward is a mask, and batch norm's backward reads the
  * relu's output anyway. Dropout at inference, and reshapes, are other names for their input.
  *
@@ -68,6 +69,7 @@ static struct nn_node *host_of(const struct nn_compiler *compiler, const struct 
     if (node->inputs <= i || node->input[i]->kind != NN_KIND_OP) return NULL;
     struct nn_node *host = source_of(compiler, node->input[i]);
     if (compiler->mark[host->index].constant || nn_channels(host) != nn_channels(node)) return NULL;
+    if (compiler->mark[host->index].fused_pool) return NULL;
     for (const struct nn_node *at = node->input[i]; at != host; at = before(compiler, at))
         if (!only_used_by_next(compiler, at)) return NULL;
     return only_used_by_next(compiler, host) ? host : NULL;
@@ -114,6 +116,17 @@ static void fuse_residual(struct nn_compiler *compiler, struct nn_node *node)
     }
 }
 
+static void fuse_pool(struct nn_compiler *compiler, struct nn_node *node)
+{
+    struct nn_node *host = host_of(compiler, node, 0);
+    if (!host) return;
+    const struct nn_op *op = nn_plan_op(compiler, host);
+    struct nn_mark *mark = &compiler->mark[host->index];
+    if (!op->takes_pool || !op->takes_pool(host) || mark->fused_residual) return;
+    mark->fused_pool = node;
+    swallow(compiler, node, host);
+}
+
 static void fuse_forward(struct nn_compiler *compiler, struct nn_node *node)
 {
     if (compiler->mark[node->index].constant) return;
@@ -123,6 +136,8 @@ static void fuse_forward(struct nn_compiler *compiler, struct nn_node *node)
         fuse_affine(compiler, node);
     else if (node->op->adds && nn_plan_predicts(compiler))
         fuse_residual(compiler, node);
+    else if (node->op->pools_pairs && node->op->pools_pairs(node) && nn_plan_predicts(compiler))
+        fuse_pool(compiler, node);
 }
 
 /* What depends on shapes alone, and on nothing else that does not. */

@@ -186,6 +186,9 @@ struct nn_op {
     bool constant; /* y depends on shapes alone: inference computes it once, before the first run */
     bool loss;     /* not part of the network that is saved */
     bool takes_epilogue;
+    /* Can the epilogue pool? Dilation and residuals it cannot. */
+    bool (*takes_pool)(const struct nn_node *node);
+    bool (*pools_pairs)(const struct nn_node *node); /* y is the largest of each 2x2 of x[0] */
     bool replaces_weights; /* where prepare has run, forward does not read x[1] any more */
     bool relu;             /* can be fused as nn_epilogue.relu */
     bool adds;             /* y = x[0] + x[1]: either can be nn_epilogue.residual */
@@ -259,7 +262,8 @@ struct nn_winograd_run {
     struct nn_epilogue epilogue; /* of y's beginning */
     float *workspace;
 };
-size_t nn_winograd_workspace(const struct nn_winograd *w, int threads); /* bytes */
+/* Bytes; of fewer images it needs no more. */
+size_t nn_winograd_workspace(const struct nn_winograd *w, int images, int threads);
 void nn_winograd_forward(struct nn_context *context, const struct nn_winograd_run *run, int images);
 
 /* dw [3,3,channels,filters], summed over images between begin and end, by one thread. */

@@ -83,7 +83,8 @@ static enum nn_status add_forward_steps(struct nn_compiler *compiler)
         if (mark->stands_for) {
             mark->value = compiler->mark[mark->stands_for->index].value;
         } else {
-            mark->value = new_slot(compiler, node, "value", nn_value_bytes(compiler, node), time);
+            const struct nn_node *stored = mark->fused_pool ? mark->fused_pool : node;
+            mark->value = new_slot(compiler, node, "value", nn_value_bytes(compiler, stored), time);
             if (mark->value == NONE) return NN_ERROR_MEMORY;
         }
         if (node->kind == NN_KIND_INPUT || mark->kept || mark->constant)

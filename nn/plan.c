@@ -119,6 +119,7 @@ static void bind_epilogue(struct nn_epilogue *epilogue, const struct nn_plan *pl
 {
     const struct nn_mark *mark = &compiler->mark[node->index];
     epilogue->relu = mark->fused_relu != NULL;
+    epilogue->pool = mark->fused_pool != NULL;
     if (mark->fused_residual)
         epilogue->residual = value_memory(plan, compiler, mark->fused_residual);
     epilogue->scale = prepared_memory(plan, compiler, mark->fused_affine);

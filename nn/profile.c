@@ -37,6 +37,13 @@ static const char *fused_text(const struct nn_epilogue *epilogue)
         "affine relu affine",
         "residual affine relu affine",
     };
+    static const char *const POOLED[8] = {
+        "pool",        "affine pool",        "relu pool",        "affine relu pool",
+        "affine pool", "affine affine pool", "relu affine pool", "affine relu affine pool",
+    };
+    if (epilogue->pool)
+        return POOLED[(epilogue->scale ? 1 : 0) + (epilogue->relu ? 2 : 0) +
+                      (epilogue->scale_after ? 4 : 0)];
     return TEXTS[(epilogue->residual ? 1 : 0) + (epilogue->scale ? 2 : 0) +
                  (epilogue->relu ? 4 : 0) + (epilogue->scale_after ? 8 : 0)];
 }
@@ -57,6 +64,7 @@ static size_t count_bytes(const struct nn_plan *plan, const struct nn_step *step
 {
     if (step->op->place) return count_copied(plan, step) * sizeof(float);
     size_t value = nn_node_count_for(step->node, plan->batch);
+    if (step->epilogue.pool) value /= 4;
     size_t floats = step->epilogue.residual ? 2 * value : value;
     for (int i = 0; i < step->node->inputs; i++)
         floats += nn_node_count_for(step->node->input[i], plan->batch);

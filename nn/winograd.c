@@ -27,7 +27,7 @@ enum { OUT = 4, IN = 6, PRODUCTS = IN * IN, PANEL = 32, LINE = 16 };
 
 static int tiles_of(int size)
 {
-    return (size + OUT - 1) / OUT;
+    return size > OUT ? (size + OUT - 1) / OUT : 1;
 }
 
 /* Every `dilation`-th pixel of an axis, from pixel `from` on. */
@@ -71,35 +71,41 @@ bool nn_winograd_suits(const struct nn_winograd *w)
 
 /* ---- how the work is cut --------------------------------------------------------------------- */
 
-/* Floats of v in a block. Where u is small, it and a block's v stay in the caches nearest the core;
- * a large u comes from the last-level cache for each block anew, so blocks are large, too. */
-enum { SMALL_U = 64 * 1024, SMALL_V = 10 * 1024, LARGE_V = 200 * 1024, LEAST_TILES = 8 };
+/* Floats of v or m in a block, whichever is wider. Where u is small, it and a block's v stay in the
+ * caches nearest the core; a large u comes from the last-level cache for each block anew, so blocks
+ * are large, too. Where there is but one picture, memory counts: blocks are what still is fast. */
+enum { SMALL_U = 64 * 1024, SMALL_V = 10 * 1024, ONE_V = 6 * 1024, LARGE_V = 200 * 1024 };
+enum { LEAST_TILES = 8, ONE_LEAST = 6 };
 
-static int most_tiles(const struct nn_winograd *w)
+static int most_tiles(const struct nn_winograd *w, int images)
 {
-    int v = nn_winograd_weights(w) <= SMALL_U ? SMALL_V : LARGE_V;
-    int tiles = v / (PRODUCTS * w->channels), all = tile_count(w);
-    if (tiles < LEAST_TILES) tiles = LEAST_TILES;
-    return tiles < all ? tiles : all;
+    int width = w->channels > panel_of(w) ? w->channels : panel_of(w);
+    int least = images > 1 ? LEAST_TILES : ONE_LEAST, v = images > 1 ? SMALL_V : ONE_V;
+    if (nn_winograd_weights(w) > SMALL_U) v = LARGE_V;
+    int tiles = v / (PRODUCTS * width);
+    return tiles > least ? tiles : least;
 }
 
-/* Blocks of tiles, and groups of panels: an image's tasks are each block with each group. */
+/* Blocks of at most so many tiles, and groups of panels: an image's tasks are each block with each
+ * group. */
 struct cut {
-    int blocks, groups;
+    int blocks, groups, tiles;
 };
 
 /* A single picture is cut for all threads: its tiles, or where u is what takes the time to read,
  * its filters. */
 static struct cut cut_image(const struct nn_winograd *w, int images, int threads)
 {
-    int all = tile_count(w), most = most_tiles(w);
-    struct cut cut = {(all + most - 1) / most, 1};
-    if (images >= threads) return cut;
-    if (nn_winograd_weights(w) > (size_t)all * PRODUCTS * (size_t)w->channels * 2)
-        cut.groups = threads < panels_of(w) ? threads : panels_of(w);
-    else
-        cut.blocks = (cut.blocks + threads - 1) / threads * threads;
+    int all = tile_count(w), most = most_tiles(w, images);
+    struct cut cut = {(all + most - 1) / most, 1, 0};
+    if (images < threads) {
+        if (nn_winograd_weights(w) > (size_t)all * PRODUCTS * (size_t)w->channels * 2)
+            cut.groups = threads < panels_of(w) ? threads : panels_of(w);
+        else
+            cut.blocks = (cut.blocks + threads - 1) / threads * threads;
+    }
     if (cut.blocks > all) cut.blocks = all;
+    cut.tiles = (all + cut.blocks - 1) / cut.blocks;
     return cut;
 }
 
@@ -110,9 +116,9 @@ static ptrdiff_t stride_of(int tiles, int width)
     return (((ptrdiff_t)tiles * width + LINE - 1) & ~(ptrdiff_t)(LINE - 1)) + LINE;
 }
 
-static size_t rows_floats(const struct nn_winograd *w, int width)
+static size_t rows_floats(int tiles, int width)
 {
-    return (size_t)(PRODUCTS * stride_of(most_tiles(w), width));
+    return (size_t)(PRODUCTS * stride_of(tiles, width));
 }
 
 /* ---- weights: u = G w G' --------------------------------------------------------------------- */
@@ -199,14 +205,15 @@ static ptrdiff_t input_tile(struct nn_tile *tile, const struct nn_winograd *w, i
                      w->width, w->channels);
 }
 
-/* Its 4x4 outputs. */
-static ptrdiff_t output_tile(struct nn_tile *tile, const struct nn_winograd *w, int index)
+/* Its 4x4 outputs; or what becomes of them where each 2x2 are one. */
+static ptrdiff_t output_tile(struct nn_tile *tile, const struct nn_winograd *w, int index,
+                             bool pool)
 {
-    int row, column;
+    int row, column, by = pool ? 2 : 1;
     output_origin(&row, &column, w, index);
-    return make_tile(tile, axis_of(row, OUT, w->dilation, w->out_height),
-                     axis_of(column, OUT, w->dilation, w->out_width), w->dilation, w->out_width,
-                     w->filters);
+    return make_tile(tile, axis_of(row / by, OUT / by, w->dilation, w->out_height / by),
+                     axis_of(column / by, OUT / by, w->dilation, w->out_width / by), w->dilation,
+                     w->out_width / by, w->filters);
 }
 
 static void transform_inputs(const struct nn_kernels *kernels, const struct nn_winograd *w,
@@ -228,14 +235,16 @@ struct job {
     size_t scratch_floats; /* of each thread */
 };
 
-static size_t forward_scratch(const struct nn_winograd *w)
+/* v, then m. */
+static size_t forward_scratch(const struct nn_winograd *w, const struct cut *cut)
 {
-    return rows_floats(w, w->channels) + rows_floats(w, panel_of(w));
+    return rows_floats(cut->tiles, w->channels) + rows_floats(cut->tiles, panel_of(w));
 }
 
-size_t nn_winograd_workspace(const struct nn_winograd *w, int threads)
+size_t nn_winograd_workspace(const struct nn_winograd *w, int images, int threads)
 {
-    return (size_t)threads * forward_scratch(w) * sizeof(float);
+    struct cut cut = cut_image(w, images, threads);
+    return (size_t)threads * forward_scratch(w, &cut) * sizeof(float);
 }
 
 /* Filters [from, from + filters) of the tiles from `first` on: m, then y. */
@@ -245,11 +254,13 @@ static void run_panel(const struct job *job, const struct nn_products *products,
     const struct nn_winograd_run *run = job->run;
     const struct nn_winograd *w = run->w;
     const float *u = run->u + from / panel_of(w) * PRODUCTS * products->w_next;
-    ptrdiff_t to_image = (ptrdiff_t)image * w->out_height * w->out_width * w->filters;
+    bool pool = run->epilogue.pool;
+    ptrdiff_t pixels = pool ? (ptrdiff_t)(w->out_height / 2) * (w->out_width / 2)
+                            : (ptrdiff_t)w->out_height * w->out_width;
     job->kernels->products(m, v, u, products);
     for (int i = 0; i < products->rows; i++) {
         struct nn_tile tile;
-        ptrdiff_t at = to_image + output_tile(&tile, w, first + i) + from;
+        ptrdiff_t at = image * pixels * w->filters + output_tile(&tile, w, first + i, pool) + from;
         struct nn_epilogue epilogue = nn_epilogue_from(&run->epilogue, from, at);
         job->kernels->winograd_output(run->y + at, &tile, m + (ptrdiff_t)i * products->y_row,
                                       products->y_next, products->columns, &epilogue);
@@ -279,7 +290,7 @@ static void run_block(void *argument, int index, int thread)
                                    .w_next = (ptrdiff_t)w->channels * panel,
                                    .y_next = stride_of(tiles, panel)};
     float *v = job->run->workspace + (size_t)thread * job->scratch_floats;
-    float *m = v + rows_floats(w, w->channels);
+    float *m = v + rows_floats(job->cut.tiles, w->channels);
     const float *x = job->run->x + (ptrdiff_t)image * w->height * w->width * w->channels;
     transform_inputs(job->kernels, w, v, products.x_next, x, first, tiles);
     int end = share_of(panels_of(w), group + 1, job->cut.groups);
@@ -292,12 +303,18 @@ static void run_block(void *argument, int index, int thread)
 
 void nn_winograd_forward(struct nn_context *context, const struct nn_winograd_run *run, int images)
 {
-    struct job job = {&context->kernels, run, cut_image(run->w, images, context->threads),
-                      forward_scratch(run->w)};
+    struct cut cut = cut_image(run->w, images, context->threads);
+    struct job job = {&context->kernels, run, cut, forward_scratch(run->w, &cut)};
     nn_parallel(context, images * job.cut.blocks * job.cut.groups, run_block, &job);
 }
 
 /* ---- gradient of the weights ----------------------------------------------------------------- */
+
+/* All images of a sum go through the same blocks. */
+static struct cut cut_gradient(const struct nn_winograd *w)
+{
+    return cut_image(w, 2, 1);
+}
 
 /* du, then v, then s. */
 static size_t du_floats(const struct nn_winograd *w)
@@ -308,7 +325,8 @@ static size_t du_floats(const struct nn_winograd *w)
 
 size_t nn_winograd_gradient_scratch(const struct nn_winograd *w)
 {
-    return du_floats(w) + rows_floats(w, w->channels) + rows_floats(w, w->filters);
+    int tiles = cut_gradient(w).tiles;
+    return du_floats(w) + rows_floats(tiles, w->channels) + rows_floats(tiles, w->filters);
 }
 
 void nn_winograd_gradient_begin(const struct nn_winograd *w, float *scratch)
@@ -319,11 +337,12 @@ void nn_winograd_gradient_begin(const struct nn_winograd *w, float *scratch)
 void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_winograd *w,
                               float *scratch, const float *x, const float *dy)
 {
-    float *v = scratch + du_floats(w), *s = v + rows_floats(w, w->channels);
-    int all = tile_count(w), blocks = cut_image(w, 1, 1).blocks;
-    for (int block = 0; block < blocks; block++) {
-        int first = (int)((int64_t)all * block / blocks);
-        int tiles = (int)((int64_t)all * (block + 1) / blocks) - first;
+    struct cut cut = cut_gradient(w);
+    float *v = scratch + du_floats(w), *s = v + rows_floats(cut.tiles, w->channels);
+    int all = tile_count(w);
+    for (int block = 0; block < cut.blocks; block++) {
+        int first = share_of(all, block, cut.blocks);
+        int tiles = share_of(all, block + 1, cut.blocks) - first;
         struct nn_products products = {.count = PRODUCTS,
                                        .rows = tiles,
                                        .depth = w->channels,
@@ -337,7 +356,7 @@ void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_
         transform_inputs(kernels, w, v, products.x_next, x, first, tiles);
         for (int i = 0; i < tiles; i++) {
             struct nn_tile tile;
-            ptrdiff_t at = output_tile(&tile, w, first + i);
+            ptrdiff_t at = output_tile(&tile, w, first + i, false);
             kernels->winograd_slopes(s + (ptrdiff_t)i * w->filters, products.y_next, dy + at, &tile,
                                      w->filters);
         }

@@ -219,6 +219,47 @@ static void check_output(struct subject *s)
 enum { MOST_ROWS = 40, MOST_DEPTH = 20 };
 static double sums[3 * MOST_ROWS * MOST_CHANNELS * 2], sizes[3 * MOST_ROWS * MOST_CHANNELS * 2];
 
+/* The pooled tile, beside max_window of the whole one, to the bit; NaNs, too. */
+static void check_pooled(struct subject *s)
+{
+    for (int turn = 0; turn < 4 * MOST_CHANNELS; turn++) {
+        int filters = 1 + turn / 4;
+        size_t k_count = (size_t)filters, extent = 16 * k_count;
+        struct nn_tile whole = {.row = 4 * filters, .pixel = filters, .bottom = 4, .right = 4};
+        struct nn_tile tile = {.row = 2 * filters + between(0, 9),
+                               .pixel = filters + between(0, 4)};
+        tile.row = 2 * tile.pixel + between(0, 9);
+        tile.bottom = between(0, 2), tile.right = between(0, 2);
+        float *m = place_filled(0, (size_t)(36 * filters), 0, SIGNED);
+        if (turn % 3 == 0) m[between(0, 36 * filters - 1)] = NAN;
+        struct nn_epilogue e = {.relu = turn & 1, .bias = place_filled(3, k_count, 0, SIGNED)};
+        if (turn & 2) e.scale_after = e.shift_after = place_filled(4, k_count, 0, SIGNED);
+        float *y = place(1, extent, 0), *all = place(2, extent, 0);
+        s->kernels.winograd_output(all, &whole, m, filters, filters, &e);
+        e.pool = true;
+        s->kernels.winograd_output(y, &tile, m, filters, filters, &e);
+        for (int p = 0; p < 2 * tile.bottom; p += 2)
+            for (int q = 0; q < 2 * tile.right; q += 2) {
+                const float *first = all + (4 * p + q) * filters;
+                const float *taps[] = {first, first + filters, first + 4 * filters,
+                                       first + 5 * filters};
+                float best[MOST_CHANNELS], values[MOST_CHANNELS],
+                    *got = y + p / 2 * tile.row + q / 2 * tile.pixel;
+                s->kernels.max_window(best, NULL, taps, 4, filters);
+                for (int k = 0; k < filters; k++) {
+                    bool nan = isnan(best[k]); /* is one, here as there */
+                    sums[k] = nan ? 1 : (double)best[k], sizes[k] = 1e-44;
+                    values[k] = nan && isnan(got[k]) ? 1 : got[k];
+                    got[k] = 0;
+                }
+                expect(s, values, sums, sizes, k_count, "y");
+            }
+        for (size_t i = 0; i < extent; i++)
+            expect_true(s, y[i] == 0 || is_poison(y + i), "written between pixels");
+        expect_true(s, margins_intact(1), "written outside of y");
+    }
+}
+
 /* scale_after takes the result of winograd_output as conv_finish does, to the bit. */
 static void check_after(struct subject *s)
 {
@@ -367,10 +408,15 @@ static void check_finish(struct subject *s)
 int main(void)
 {
     static const struct check CHECKS[] = {
-        {"winograd_weights", check_weights}, {"winograd_input", check_input},
-        {"winograd_output", check_output},   {"winograd_output's end", check_after},
-        {"winograd_slopes", check_slopes},   {"winograd_weight_gradient", check_weight_gradient},
-        {"products", check_products},        {"product_gradients", check_product_gradients},
+        {"winograd_weights", check_weights},
+        {"winograd_input", check_input},
+        {"winograd_output", check_output},
+        {"winograd_output's end", check_after},
+        {"winograd_output's pool", check_pooled},
+        {"winograd_slopes", check_slopes},
+        {"winograd_weight_gradient", check_weight_gradient},
+        {"products", check_products},
+        {"product_gradients", check_product_gradients},
         {"conv_finish", check_finish},
     };
     check_all(CHECKS, (int)(sizeof CHECKS / sizeof *CHECKS));

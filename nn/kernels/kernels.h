@@ -24,6 +24,7 @@ struct nn_epilogue {
     const float *scale, *shift; /* both or none */
     bool relu;
     const float *scale_after, *shift_after; /* both or none */
+    bool pool; /* winograd_output alone: the largest of each 2x2 is stored; without residual */
 };
 
 /* Geometry of one row of a convolution over a padded picture (no edges left to care about). Each
@@ -123,7 +124,7 @@ struct nn_dropout_draw {
     /* v = B' d B, d the 6x6 tile of x */                                                          \
     X(winograd_input,                                                                              \
       (float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile, int channels))    \
-    /* y = epilogue(A' m A), a 4x4 tile */                                                         \
+    /* y = epilogue(A' m A), a 4x4 tile; of 2x2 where it pools */                                  \
     X(winograd_output, (float *y, const struct nn_tile *tile, const float *m, ptrdiff_t m_stride,  \
                         int filters, const struct nn_epilogue *epilogue))                          \
     /* s = A dy A', dy a 4x4 tile: the gradient of m */                                            \

@@ -110,6 +110,17 @@ static float finish(float value, const struct nn_epilogue *e, ptrdiff_t at_y, in
     return value;
 }
 
+/* Of the 2x2 from row i and column j on, as max_window finds it. */
+static float largest(float t[IN][IN], int i, int j, const struct nn_epilogue *epilogue, int k)
+{
+    float best = finish(t[i][j], epilogue, 0, k);
+    for (int at = 1; at < 4; at++) {
+        float value = finish(t[i + at / 2][j + at % 2], epilogue, 0, k);
+        if (value > best) best = value;
+    }
+    return best;
+}
+
 static void winograd_output(float *y, const struct nn_tile *tile, const float *m,
                             ptrdiff_t m_stride, int filters, const struct nn_epilogue *epilogue)
 {
@@ -121,7 +132,8 @@ static void winograd_output(float *y, const struct nn_tile *tile, const float *m
         for (int i = tile->top; i < tile->bottom; i++)
             for (int j = tile->left; j < tile->right; j++) {
                 ptrdiff_t to = (i - tile->top) * tile->row + (j - tile->left) * tile->pixel + k;
-                y[to] = finish(t[i][j], epilogue, to, k);
+                y[to] = epilogue->pool ? largest(t, 2 * i, 2 * j, epilogue, k)
+                                       : finish(t[i][j], epilogue, to, k);
             }
     }
 }

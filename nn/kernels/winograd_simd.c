@@ -198,18 +198,35 @@ INLINE struct finish load_finish(const struct nn_epilogue *e, int k, int lanes)
                            e->scale_after ? load(e->shift_after + k, lanes) : none};
 }
 
+INLINE vf finished(vf sum, const struct nn_epilogue *e, const struct finish *finish,
+                   const float *residual, int lanes)
+{
+    if (e->bias) sum = vf_add(sum, finish->bias);
+    if (residual) sum = vf_add(sum, load(residual, lanes));
+    if (e->scale) sum = vf_fma(sum, finish->scale, finish->shift);
+    if (e->relu) sum = vf_relu(sum);
+    if (e->scale_after) sum = vf_fma(sum, finish->scale_after, finish->shift_after);
+    return sum;
+}
+
+/* half = A' m */
+INLINE void output_half(vf half[OUT][IN], const float *m, ptrdiff_t m_stride, int lanes)
+{
+    UNROLL
+    for (int j = 0; j < IN; j++) {
+        vf d[IN], t[OUT];
+        for (int i = 0; i < IN; i++) d[i] = load(m + (IN * i + j) * m_stride, lanes);
+        output_line(t, d);
+        for (int i = 0; i < OUT; i++) half[i][j] = t[i];
+    }
+}
+
 INLINE void output_lanes(float *y, const struct nn_tile *tile, const float *m, ptrdiff_t m_stride,
                          const struct nn_epilogue *e, int k, int lanes, bool whole)
 {
     vf half[OUT][IN];
     const struct finish finish = load_finish(e, k, lanes);
-    UNROLL
-    for (int j = 0; j < IN; j++) {
-        vf d[IN], t[OUT];
-        for (int i = 0; i < IN; i++) d[i] = load(m + (IN * i + j) * m_stride + k, lanes);
-        output_line(t, d);
-        for (int i = 0; i < OUT; i++) half[i][j] = t[i];
-    }
+    output_half(half, m + k, m_stride, lanes);
     UNROLL
     for (int i = 0; i < OUT; i++) {
         vf t[OUT];
@@ -220,13 +237,35 @@ INLINE void output_lanes(float *y, const struct nn_tile *tile, const float *m, p
             if (!whole && (j < tile->left || j >= tile->right)) continue;
             ptrdiff_t at = whole ? i * tile->row + j * tile->pixel
                                  : (i - tile->top) * tile->row + (j - tile->left) * tile->pixel;
-            vf sum = t[j];
-            if (e->bias) sum = vf_add(sum, finish.bias);
-            if (e->residual) sum = vf_add(sum, load(e->residual + at + k, lanes));
-            if (e->scale) sum = vf_fma(sum, finish.scale, finish.shift);
-            if (e->relu) sum = vf_relu(sum);
-            if (e->scale_after) sum = vf_fma(sum, finish.scale_after, finish.shift_after);
-            store(y + at + k, sum, lanes);
+            const float *residual = e->residual ? e->residual + at + k : NULL;
+            store(y + at + k, finished(t[j], e, &finish, residual, lanes), lanes);
+        }
+    }
+}
+
+/* The largest of each 2x2, as max_window finds it. */
+INLINE void pooled_lanes(float *y, const struct nn_tile *tile, const float *m, ptrdiff_t m_stride,
+                         const struct nn_epilogue *e, int k, int lanes)
+{
+    vf half[OUT][IN];
+    const struct finish finish = load_finish(e, k, lanes);
+    output_half(half, m + k, m_stride, lanes);
+    UNROLL
+    for (int i = 0; i < OUT; i += 2) {
+        vf upper[OUT], lower[OUT];
+        output_line(upper, half[i]);
+        output_line(lower, half[i + 1]);
+        UNROLL
+        for (int j = 0; j < OUT; j++) {
+            upper[j] = finished(upper[j], e, &finish, NULL, lanes);
+            lower[j] = finished(lower[j], e, &finish, NULL, lanes);
+        }
+        UNROLL
+        for (int j = 0; j < OUT; j += 2) {
+            vf best = vf_max(lower[j], vf_max(upper[j + 1], upper[j]));
+            if (i / 2 < tile->bottom && j / 2 < tile->right)
+                store(y + i / 2 * tile->row + j / 2 * tile->pixel + k, vf_max(lower[j + 1], best),
+                      lanes);
         }
     }
 }
@@ -273,12 +312,16 @@ static void winograd_output(float *y, const struct nn_tile *tile, const float *m
 {
 #define WHOLE(lanes)  output_lanes(y, tile, m, m_stride, epilogue, k, lanes, true)
 #define BORDER(lanes) output_lanes(y, tile, m, m_stride, epilogue, k, lanes, false)
-    if (is_whole(tile, OUT))
+#define POOLED(lanes) pooled_lanes(y, tile, m, m_stride, epilogue, k, lanes)
+    if (epilogue->pool)
+        EACH_VECTOR(filters, k, POOLED);
+    else if (is_whole(tile, OUT))
         EACH_VECTOR(filters, k, WHOLE);
     else
         EACH_VECTOR(filters, k, BORDER);
 #undef WHOLE
 #undef BORDER
+#undef POOLED
 }
 
 static void winograd_slopes(float *s, ptrdiff_t s_stride, const float *dy,

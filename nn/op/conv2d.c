@@ -293,6 +293,12 @@ static void forward(struct nn_step *step)
     nn_conv_run(&job);
 }
 
+static bool takes_pool(const struct nn_node *node)
+{
+    const struct geometry *g = geometry_of(node);
+    return g->by_winograd && g->winograd.dilation == 1;
+}
+
 static double multiply_adds(const struct nn_node *node)
 {
     const struct pass *pass = &geometry_of(node)->forward;
@@ -310,6 +316,7 @@ const struct nn_op nn_op_conv2d = {
     .fields = FIELDS,
     .bwd_reads = NN_READS_X(X) | NN_READS_X(W),
     .takes_epilogue = true,
+    .takes_pool = takes_pool,
     .replaces_weights = true,
     .infer = infer,
     .workspace = nn_conv_workspace,

@@ -45,6 +45,13 @@ static void forward(struct nn_step *step)
     nn_step_ranges(step, nn_pool_rows(step), nn_pool_grain(step), forward_rows);
 }
 
+static bool pools_pairs(const struct nn_node *node)
+{
+    const struct nn_pool_attributes *a = node->attributes;
+    return a->size_h == 2 && a->size_w == 2 && a->stride_h == 2 && a->stride_w == 2 &&
+           !a->h.before && !a->w.before && a->h.out == a->h.in / 2 && a->w.out == a->w.in / 2;
+}
+
 static void backward_image(void *argument, int index, int thread)
 {
     const struct nn_step *step = argument;
@@ -80,6 +87,7 @@ const struct nn_op nn_op_max_pool = {
     .inputs_max = 1,
     .attributes_size = sizeof(struct nn_pool_attributes),
     .fields = FIELDS,
+    .pools_pairs = pools_pairs,
     .infer = nn_pool_infer,
     .saved = saved,
     .forward = forward,
