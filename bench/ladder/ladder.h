@@ -9,6 +9,7 @@
 #define BENCH_LADDER_LADDER_H
 
 #include "bench/ladder/steps.h"
+#include "nn/measure.h"
 #include "nn/op/conv_pass.h"
 
 enum { MOST_TURNS = 99, MOST_STEPS = 10 };
