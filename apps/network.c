@@ -31,7 +31,9 @@ static bool has_weights_beside(struct nn_context *context, const char *path)
 
 static enum nn_status open_detector(struct network *network, struct app *app, const char *path)
 {
-    enum nn_status status = vi_detector_open(&network->detector, app->context, path);
+    enum nn_status status =
+        vi_detector_open_with(&network->detector, app->context, path,
+                              &(struct vi_detector_options){.keep_weights = true});
     if (status) return status;
     network->graph = vi_detector_graph(network->detector);
     network->source = vi_detector_source(network->detector);

@@ -42,6 +42,7 @@ struct nn_mark {
     struct nn_node *fused_pool;                                               /* and last of all */
     const struct nn_node *composes; /* an affine map that takes in this one before it */
     bool constant;                  /* depends on shapes alone: runs once */
+    bool leaves_affine;             /* its value is its input's: the reader does the rest */
     bool relu_backward_fused;       /* a relu whose backward runs inside its user's */
     bool gradient_begun;            /* its first share has a place */
     /* slots */

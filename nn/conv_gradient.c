@@ -176,7 +176,7 @@ static void sum_by_winograd(const struct nn_step *step, float *dw, float *scratc
     nn_winograd_gradient_begin(w, scratch);
     for (int image = from; image < to; image++)
         nn_winograd_gradient_add(step->kernels, w, scratch, step->x[X] + (size_t)image * x_image,
-                                 step->dy + (size_t)image * y_image);
+                                 step->affine, step->dy + (size_t)image * y_image);
     nn_winograd_gradient_end(step->kernels, w, dw, scratch);
 }
 

@@ -8,11 +8,13 @@ static void describe_step(const struct nn_step *step, const char *direction, cha
 {
     const struct nn_epilogue *epilogue = &step->epilogue;
     char shape[64];
-    snprintf(text, size, "%-8s %-28s %-18s %s%s%s%s%s%s%s", direction, step->node->name,
+    snprintf(text, size, "%-8s %-28s %-18s %s%s%s%s%s%s%s%s%s", direction, step->node->name,
              step->op->name, nn_shape_text(shape, step->node->shape),
              epilogue->residual ? " +residual" : "", epilogue->scale ? " +affine" : "",
              epilogue->relu ? " +relu" : "", epilogue->scale_after ? " +affine" : "",
-             epilogue->pool ? " +pool" : "", step->fused_relu_backward ? " +relu backward" : "");
+             epilogue->pool ? " +pool" : "", step->affine ? " +affine of x" : "",
+             step->leaves_affine ? " (statistics)" : "",
+             step->fused_relu_backward ? " +relu backward" : "");
 }
 
 void nn_plan_print(const struct nn_plan *plan, void (*line)(void *user, const char *text),

@@ -9,6 +9,9 @@
  * the relu after it rides along. A relu's backward is a mask, and batch norm's backward reads the
  * relu's output anyway. Dropout at inference, and reshapes, are other names for their input.
  *
+ * In training a batch norm's map cannot ride along with what comes before, for the statistics have
+ * to be known first; it rides along with what reads it.
+ *
  * A node can only be swallowed when nobody else wants to see its value.
  */
 #include "nn/compile.h"
@@ -162,6 +165,17 @@ static void fuse_backward(struct nn_compiler *compiler, const struct nn_node *no
     compiler->mark[relu->index].relu_backward_fused = compiler->mark[relu->index].gradient;
 }
 
+/* A batch norm whose only reader can take in its affine map. */
+static void leave_affine(struct nn_compiler *compiler, const struct nn_node *reader)
+{
+    struct nn_node *node = reader->input[0];
+    if (!reader->op->takes_affine || !reader->op->takes_affine(reader)) return;
+    if (node->kind != NN_KIND_OP || !node->op->left || !only_used_by_next(compiler, node)) return;
+    if (node->input[0]->kind != NN_KIND_OP) return;
+    compiler->mark[node->index].leaves_affine = true;
+    compiler->mark[node->index].stands_for = source_of(compiler, node->input[0]);
+}
+
 void nn_plan_fusions(struct nn_compiler *compiler)
 {
     find_constants(compiler);
@@ -178,6 +192,9 @@ void nn_plan_fusions(struct nn_compiler *compiler)
         }
         if (compiler->options->no_fusion) continue;
         fuse_forward(compiler, node);
-        if (compiler->training) fuse_backward(compiler, node);
+        if (compiler->training) {
+            fuse_backward(compiler, node);
+            leave_affine(compiler, node);
+        }
     }
 }

@@ -168,7 +168,9 @@ struct nn_step {
     struct nn_epilogue epilogue; /* what was fused into this op; bias is the op's own business */
     const float *compose;        /* prepare: scale [C], shift [C] of the affine map before this */
     bool sole_user;              /* of the weights x[1] */
-    bool fused_relu_backward;    /* x[0] is a relu's output: mask dx[0] by it */
+    bool leaves_affine;          /* y is left to its reader */
+    const float *affine;      /* x[0] was: it is x[0] * scale [C] + shift [C]; NULL: it is x[0] */
+    bool fused_relu_backward; /* x[0] is a relu's output: mask dx[0] by it */
 };
 
 struct nn_op {
@@ -193,6 +195,11 @@ struct nn_op {
     bool relu;             /* can be fused as nn_epilogue.relu */
     bool adds;             /* y = x[0] + x[1]: either can be nn_epilogue.residual */
     bool masks_relu;       /* backward honours fused_relu_backward */
+    /* In training: y = x[0] * scale + shift, of which the reader can be told scale [C], shift [C]
+     * at saved + left(node) floats, instead of y; and can this op take it so? Then one pass over y
+     * is neither written nor read. Only for backwards that do not read y. */
+    size_t (*left)(const struct nn_node *node);
+    bool (*takes_affine)(const struct nn_node *node);
     /* Sets node->shape from its inputs and attributes; errors through nn_graph_fail. */
     enum nn_status (*infer)(struct nn_node *node);
     size_t (*saved)(const struct nn_node *node, int batch, bool training);
@@ -261,6 +268,7 @@ struct nn_winograd_run {
     const float *x, *u;
     struct nn_epilogue epilogue; /* of y's beginning */
     float *workspace;
+    const float *affine; /* of x: see struct nn_step */
 };
 /* Bytes; of fewer images it needs no more. */
 size_t nn_winograd_workspace(const struct nn_winograd *w, int images, int threads);
@@ -270,7 +278,7 @@ void nn_winograd_forward(struct nn_context *context, const struct nn_winograd_ru
 size_t nn_winograd_gradient_scratch(const struct nn_winograd *w); /* floats */
 void nn_winograd_gradient_begin(const struct nn_winograd *w, float *scratch);
 void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_winograd *w,
-                              float *scratch, const float *x, const float *dy);
+                              float *scratch, const float *x, const float *affine, const float *dy);
 void nn_winograd_gradient_end(const struct nn_kernels *kernels, const struct nn_winograd *w,
                               float *dw, const float *scratch);
 

@@ -224,6 +224,10 @@ static void note_readers(struct nn_compiler *compiler)
         for (int j = 0; j < node->inputs; j++) {
             int value = compiler->mark[node->input[j]->index].value;
             use(compiler, value, forward);
+            if (compiler->mark[node->input[j]->index].leaves_affine) {
+                use(compiler, compiler->mark[node->input[j]->index].saved, forward);
+                use(compiler, compiler->mark[node->input[j]->index].saved, mark->backward_time);
+            }
             if (mark->backward_time != NONE && (node->op->bwd_reads & NN_READS_X(j)))
                 use(compiler, value, mark->backward_time);
         }

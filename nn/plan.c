@@ -147,6 +147,11 @@ static void bind_step(struct nn_plan *plan, const struct nn_compiler *compiler,
     step->workspace = slot_memory(plan, compiler, workspace);
     step->compose = prepared_memory(plan, compiler, mark->composes);
     step->sole_user = node->inputs > 1 && compiler->mark[node->input[1]->index].uses == 1;
+    step->leaves_affine = mark->leaves_affine;
+    const struct nn_node *from = node->inputs ? node->input[0] : node;
+    if (compiler->mark[from->index].leaves_affine)
+        step->affine =
+            slot_memory(plan, compiler, compiler->mark[from->index].saved) + from->op->left(from);
     bind_epilogue(&step->epilogue, plan, compiler, node);
     step->fused_relu_backward =
         node->inputs && compiler->mark[node->input[0]->index].relu_backward_fused;

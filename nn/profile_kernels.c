@@ -179,14 +179,15 @@ static void run_max_window(const struct kernel_case *c, const struct nn_kernels 
 {
     struct tensors t = cut(c, memory);
     size_t row = (size_t)c->pixels * (size_t)c->channels;
-    for (int p = 0; p < c->rows / c->pixels / 2; p++)
-        for (int q = 0; q < c->pixels / 2; q++) {
-            const float *from = t.a + 2 * ((size_t)p * row + (size_t)q * (size_t)c->channels);
-            const float *const taps[] = {from, from + c->channels, from + row,
-                                         from + row + c->channels};
-            size_t to = ((size_t)p * (size_t)(c->pixels / 2) + (size_t)q) * (size_t)c->channels;
-            kernels->max_window(t.b + to, t.c + to, taps, 4, c->channels);
-        }
+    struct nn_window_row windows = {
+        .taps = 4, .channels = c->channels, .windows = c->pixels / 2, .step = 2 * c->channels};
+    for (int p = 0; p < c->rows / c->pixels / 2; p++) {
+        const float *from = t.a + 2 * (size_t)p * row;
+        const float *const taps[] = {from, from + c->channels, from + row,
+                                     from + row + c->channels};
+        size_t to = (size_t)p * (size_t)(c->pixels / 2) * (size_t)c->channels;
+        kernels->max_window(t.b + to, t.c + to, taps, &windows);
+    }
 }
 
 /* Tiles side by side: rows / 36 of them, so that a tensor has room for what they become. */
@@ -199,7 +200,7 @@ static void run_winograd_input(const struct kernel_case *c, const struct nn_kern
     struct nn_tile tile = {.row = width, .pixel = c->channels, .bottom = 6, .right = 6};
     for (int i = 0; i < tiles; i++)
         kernels->winograd_input(t.b + (ptrdiff_t)i * c->channels, (ptrdiff_t)tiles * c->channels,
-                                t.a + (ptrdiff_t)4 * i * c->channels, &tile, c->channels);
+                                t.a + (ptrdiff_t)4 * i * c->channels, &tile, c->channels, NULL);
 }
 
 static void run_winograd_output(const struct kernel_case *c, const struct nn_kernels *kernels,

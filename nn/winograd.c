@@ -217,12 +217,14 @@ static ptrdiff_t output_tile(struct nn_tile *tile, const struct nn_winograd *w, 
 }
 
 static void transform_inputs(const struct nn_kernels *kernels, const struct nn_winograd *w,
-                             float *v, ptrdiff_t v_next, const float *x, int first, int tiles)
+                             float *v, ptrdiff_t v_next, const float *x, const float *affine,
+                             int first, int tiles)
 {
     for (int i = 0; i < tiles; i++) {
         struct nn_tile tile;
         ptrdiff_t at = input_tile(&tile, w, first + i);
-        kernels->winograd_input(v + (ptrdiff_t)i * w->channels, v_next, x + at, &tile, w->channels);
+        kernels->winograd_input(v + (ptrdiff_t)i * w->channels, v_next, x + at, &tile, w->channels,
+                                affine);
     }
 }
 
@@ -292,7 +294,7 @@ static void run_block(void *argument, int index, int thread)
     float *v = job->run->workspace + (size_t)thread * job->scratch_floats;
     float *m = v + rows_floats(job->cut.tiles, w->channels);
     const float *x = job->run->x + (ptrdiff_t)image * w->height * w->width * w->channels;
-    transform_inputs(job->kernels, w, v, products.x_next, x, first, tiles);
+    transform_inputs(job->kernels, w, v, products.x_next, x, job->run->affine, first, tiles);
     int end = share_of(panels_of(w), group + 1, job->cut.groups);
     for (int i = share_of(panels_of(w), group, job->cut.groups); i < end; i++) {
         int from = i * panel;
@@ -335,7 +337,7 @@ void nn_winograd_gradient_begin(const struct nn_winograd *w, float *scratch)
 }
 
 void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_winograd *w,
-                              float *scratch, const float *x, const float *dy)
+                              float *scratch, const float *x, const float *affine, const float *dy)
 {
     struct cut cut = cut_gradient(w);
     float *v = scratch + du_floats(w), *s = v + rows_floats(cut.tiles, w->channels);
@@ -353,7 +355,7 @@ void nn_winograd_gradient_add(const struct nn_kernels *kernels, const struct nn_
                                        .x_next = stride_of(tiles, w->channels),
                                        .w_next = (ptrdiff_t)w->channels * w->filters,
                                        .y_next = stride_of(tiles, w->filters)};
-        transform_inputs(kernels, w, v, products.x_next, x, first, tiles);
+        transform_inputs(kernels, w, v, products.x_next, x, affine, first, tiles);
         for (int i = 0; i < tiles; i++) {
             struct nn_tile tile;
             ptrdiff_t at = output_tile(&tile, w, first + i, false);

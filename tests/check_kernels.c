@@ -99,28 +99,43 @@ CHECK_MAP(multiply_add, false)
 
 /* ---- windows --------------------------------------------------------------------------------- */
 
-enum { MAX_TAPS = 9, MAX_CHANNELS = 70 };
+enum { MAX_TAPS = 9, MAX_CHANNELS = 70, MAX_WINDOWS = 4 };
+
+static struct nn_window_row some_windows(int taps, int channels)
+{
+    return (struct nn_window_row){.taps = taps,
+                                  .channels = channels,
+                                  .windows = between(0, MAX_WINDOWS),
+                                  .step = taps * channels + between(0, 9)};
+}
 
 static void check_max_window_once(struct subject *s, int taps, int channels, enum data data)
 {
-    double want[MAX_CHANNELS], want_which[MAX_CHANNELS];
-    size_t count = (size_t)channels;
-    float *all = place_filled(0, count * (size_t)taps, between(0, 3), data);
+    static double want[MAX_WINDOWS * MAX_CHANNELS], want_which[MAX_WINDOWS * MAX_CHANNELS];
+    struct nn_window_row row = some_windows(taps, channels);
+    size_t count = (size_t)(row.windows * channels);
+    float *all = place_filled(0, (size_t)(row.windows * row.step), between(0, 3), data);
     const float *x[MAX_TAPS] = {all};
+    /* Whole numbers: one rounding and two are the same. */
+    float *affine =
+        between(0, 1) ? place_filled(4, 2 * (size_t)channels, between(0, 3), TIES) : NULL;
+    row.affine = data == TIES ? affine : NULL;
     for (int t = 1; t < taps; t++) x[t] = all + t * channels;
-    for (int c = 0; c < channels; c++) {
-        want[c] = x[0][c];
-        want_which[c] = 0.0;
-        for (int t = 1; t < taps; t++)
-            if (x[t][c] > want[c]) {
-                want[c] = x[t][c];
-                want_which[c] = t;
-            }
+    for (size_t i = 0; i < count; i++) {
+        int c = (int)i % channels;
+        ptrdiff_t from = (ptrdiff_t)i / channels * row.step + c;
+        for (int t = 0; t < taps; t++) {
+            double value = x[t][from];
+            if (row.affine) value = value * affine[c] + affine[channels + c];
+            if (t > 0 && !(value > want[i])) continue;
+            want[i] = value;
+            want_which[i] = t;
+        }
     }
     float *y = place(1, count, between(0, 3)), *which = place(2, count, between(0, 3));
     float *alone = place(3, count, 0);
-    s->kernels.max_window(y, which, x, taps, channels);
-    s->kernels.max_window(alone, NULL, x, taps, channels);
+    s->kernels.max_window(y, which, x, &row);
+    s->kernels.max_window(alone, NULL, x, &row);
     expect_true(s, margins_intact(1) && margins_intact(2), "margins written");
     expect_same(s, y, alone, count, "with and without the places");
     expect(s, y, want, NULL, count, "maximum");
@@ -137,18 +152,24 @@ static void check_max_window(struct subject *s)
 
 static void check_max_window_backward_once(struct subject *s, int taps, int channels)
 {
-    static double want[MAX_TAPS * MAX_CHANNELS];
+    static double want[MAX_WINDOWS * (MAX_TAPS * MAX_CHANNELS + 9)];
+    struct nn_window_row row = some_windows(taps, channels);
     float *dx[MAX_TAPS];
-    size_t count = (size_t)channels, all = count * (size_t)taps;
+    size_t count = (size_t)(row.windows * channels), all = (size_t)(row.windows * row.step);
     float *block = place_filled(0, all, between(0, 3), SIGNED);
     float *which = place(1, count, 1), *dy = place_filled(2, count, 0, SIGNED);
-    for (int c = 0; c < channels; c++) which[c] = (float)between(0, taps - 1);
-    for (int t = 0; t < taps; t++) {
-        dx[t] = block + t * channels;
-        for (int c = 0; c < channels; c++)
-            want[t * channels + c] = dx[t][c] + (which[c] == (float)t ? (double)dy[c] : 0.0);
+    row.sets = between(0, 1);
+    for (size_t i = 0; i < all; i++) want[i] = block[i];
+    for (size_t i = 0; i < count; i++) {
+        which[i] = (float)between(0, taps - 1);
+        double *to = want + (ptrdiff_t)i / channels * row.step + (ptrdiff_t)i % channels;
+        for (int t = 0; t < taps; t++) {
+            if (row.sets) to[t * channels] = 0;
+            if (which[i] == (float)t) to[t * channels] += (double)dy[i];
+        }
     }
-    s->kernels.max_window_backward(dx, which, dy, taps, channels);
+    for (int t = 0; t < taps; t++) dx[t] = block + t * channels;
+    s->kernels.max_window_backward(dx, which, dy, &row);
     expect_true(s, margins_intact(0), "margins written");
     expect(s, block, want, NULL, all, "gradient");
 }

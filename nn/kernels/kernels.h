@@ -64,6 +64,16 @@ struct nn_tile {
     int top, bottom, left, right;
 };
 
+/* Neighbouring windows of a picture that have all their `taps` (>= 1) inside: tap t of window i
+ * begins i * step floats behind that of the first one; what is made of a window is `channels`
+ * floats long and lies behind that of the one before. */
+struct nn_window_row {
+    int taps, channels, windows;
+    ptrdiff_t step;
+    const float *affine; /* of x * scale + shift: scale [channels], shift [channels]; or NULL */
+    bool sets;           /* backward: dx is set, not added to; for windows that do not overlap */
+};
+
 /* A convolution of bfloat16 numbers (the upper halves of floats) for one panel of at most 32
  * filters: geometry as above, in bfloat16s for x and in floats for y. Weights begin every 32
  * filters and every run at a multiple of 32, with zeros for what is missing, and lie in pairs:
@@ -121,9 +131,10 @@ struct nn_dropout_draw {
      * u = G w G', w[r,s] at (3r+s)*w_stride; for `filters` neighbouring floats */                 \
     X(winograd_weights,                                                                            \
       (float *u, ptrdiff_t u_stride, const float *w, ptrdiff_t w_stride, int filters))             \
-    /* v = B' d B, d the 6x6 tile of x */                                                          \
-    X(winograd_input,                                                                              \
-      (float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile, int channels))    \
+    /* v = B' d B, d the 6x6 tile of x, or of x * scale + shift inside the picture: affine is      \
+     * scale [channels], shift [channels], or NULL */                                              \
+    X(winograd_input, (float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,   \
+                       int channels, const float *affine))                                         \
     /* y = epilogue(A' m A), a 4x4 tile; of 2x2 where it pools */                                  \
     X(winograd_output, (float *y, const struct nn_tile *tile, const float *m, ptrdiff_t m_stride,  \
                         int filters, const struct nn_epilogue *epilogue))                          \
@@ -166,12 +177,13 @@ struct nn_dropout_draw {
     /* dx = a[c]*dy + b[c]*x + d[c]; with `relu`, 0 unless x > 0; dx may be dy. */                 \
     X(batch_norm_backward, (float *dx, const float *dy, const float *x, const float *const *abd,   \
                             bool relu, size_t rows, int channels))                                 \
-    /* One window, taps >= 1: y[c] = max_t x[t][c], which[c] = the first t where it is reached;    \
+    /* y[c] = max_t x[t][c], which[c] = the first t where it is reached, for each window of a row; \
      * which may be NULL. */                                                                       \
-    X(max_window, (float *y, float *which, const float *const *x, int taps, int channels))         \
+    X(max_window,                                                                                  \
+      (float *y, float *which, const float *const *x, const struct nn_window_row *row))            \
     /* dx[t][c] += which[c] == t ? dy[c] : 0 */                                                    \
     X(max_window_backward,                                                                         \
-      (float *const *dx, const float *which, const float *dy, int taps, int channels))             \
+      (float *const *dx, const float *which, const float *dy, const struct nn_window_row *row))    \
     /* y = kept ? x * scale : 0. Element i of the stream is kept when the 16-bit number i % 8 of   \
      * philox(key, i / 8, stream) is >= threshold; x[0] is element `first`. y may be x. */         \
     X(dropout, (float *y, const float *x, size_t count, const struct nn_dropout_draw *draw))       \

@@ -7,22 +7,38 @@
  */
 #include "nn/kernels/kernels.h"
 
-static void max_window(float *y, float *which, const float *const *x, int taps, int channels)
+static float value_at(const float *x, int c, const struct nn_window_row *row)
 {
-    for (int c = 0; c < channels; c++) {
-        int best = 0;
-        for (int t = 1; t < taps; t++)
-            if (x[t][c] > x[best][c]) best = t;
-        y[c] = x[best][c];
-        if (which) which[c] = (float)best;
-    }
+    return row->affine ? x[c] * row->affine[c] + row->affine[row->channels + c] : x[c];
 }
 
-static void max_window_backward(float *const *dx, const float *which, const float *dy, int taps,
-                                int channels)
+static void max_window(float *y, float *which, const float *const *x,
+                       const struct nn_window_row *row)
 {
-    for (int t = 0; t < taps; t++)
-        for (int c = 0; c < channels; c++) dx[t][c] += which[c] == (float)t ? dy[c] : 0.0f;
+    for (int i = 0; i < row->windows; i++)
+        for (int c = 0; c < row->channels; c++) {
+            int best = 0;
+            ptrdiff_t from = i * row->step, to = (ptrdiff_t)i * row->channels + c;
+            y[to] = value_at(x[0] + from, c, row);
+            for (int t = 1; t < row->taps; t++) {
+                float value = value_at(x[t] + from, c, row);
+                if (value > y[to]) y[to] = value, best = t;
+            }
+            if (which) which[to] = (float)best;
+        }
+}
+
+static void max_window_backward(float *const *dx, const float *which, const float *dy,
+                                const struct nn_window_row *row)
+{
+    for (int i = 0; i < row->windows; i++)
+        for (int t = 0; t < row->taps; t++)
+            for (int c = 0; c < row->channels; c++) {
+                ptrdiff_t from = (ptrdiff_t)i * row->channels + c;
+                float share = which[from] == (float)t ? dy[from] : 0.0f;
+                float *to = dx[t] + i * row->step + c;
+                *to = row->sets ? share : *to + share;
+            }
 }
 
 void nn_window_scalar(struct nn_kernels *table)

@@ -89,12 +89,15 @@ static void winograd_weights(float *u, ptrdiff_t u_stride, const float *w, ptrdi
 }
 
 static void winograd_input(float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,
-                           int channels)
+                           int channels, const float *affine)
 {
     static const struct matrix b = {BT, IN, IN, false};
     for (int c = 0; c < channels; c++) {
         float d[IN][IN], t[IN][IN];
         read_tile(d, x + c, tile);
+        for (int i = tile->top; affine && i < tile->bottom; i++)
+            for (int j = tile->left; j < tile->right; j++)
+                d[i][j] = d[i][j] * affine[c] + affine[channels + c];
         both_sides(t, &b, d);
         write_rows(v + c, v_stride, t, IN);
     }

@@ -92,9 +92,21 @@ INLINE void weight_gradient_line(vf to[WINDOW], const vf u[IN])
 
 /* ---- all lines of a tile, one vector of channels or filters ---------------------------------- */
 
+/* x * scale + shift, on the way in; `is` false: x as it is. */
+struct affine {
+    bool is;
+    vf scale, shift;
+};
+
+INLINE struct affine load_affine(const float *affine, int channels, int c, int lanes)
+{
+    if (!affine) return (struct affine){false, vf_zero(), vf_zero()};
+    return (struct affine){true, load(affine + c, lanes), load(affine + channels + c, lanes)};
+}
+
 /* Column j of a tile of `size` rows; the outside is 0. */
 INLINE void load_column(vf to[IN], const float *x, const struct nn_tile *tile, int size, int j,
-                        int lanes, bool whole)
+                        int lanes, bool whole, const struct affine *affine)
 {
     bool inside = whole || (j >= tile->left && j < tile->right);
     UNROLL
@@ -104,17 +116,20 @@ INLINE void load_column(vf to[IN], const float *x, const struct nn_tile *tile, i
             to[i] = load(x + i * tile->row + j * tile->pixel, lanes);
         else if (inside && i >= tile->top && i < tile->bottom)
             to[i] = load(x + (i - tile->top) * tile->row + (j - tile->left) * tile->pixel, lanes);
+        else
+            continue;
+        if (affine->is) to[i] = vf_fma(to[i], affine->scale, affine->shift);
     }
 }
 
 INLINE void input_lanes(float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,
-                        int lanes, bool whole)
+                        int lanes, bool whole, struct affine affine)
 {
     vf half[IN][IN];
     UNROLL
     for (int j = 0; j < IN; j++) {
         vf d[IN], t[IN];
-        load_column(d, x, tile, IN, j, lanes, whole);
+        load_column(d, x, tile, IN, j, lanes, whole, &affine);
         input_line(t, d);
         for (int i = 0; i < IN; i++) half[i][j] = t[i];
     }
@@ -130,10 +145,11 @@ INLINE void slopes_lanes(float *s, ptrdiff_t s_stride, const float *dy, const st
                          int lanes, bool whole)
 {
     vf half[IN][OUT];
+    const struct affine none = {false, vf_zero(), vf_zero()};
     UNROLL
     for (int j = 0; j < OUT; j++) {
         vf d[IN], t[IN];
-        load_column(d, dy, tile, OUT, j, lanes, whole);
+        load_column(d, dy, tile, OUT, j, lanes, whole, &none);
         slope_line(t, d);
         for (int i = 0; i < IN; i++) half[i][j] = t[i];
     }
@@ -272,77 +288,113 @@ INLINE void pooled_lanes(float *y, const struct nn_tile *tile, const float *m, p
 
 /* ---- all channels or filters ----------------------------------------------------------------- */
 
-/* Runs `lanes_function` for whole vectors, then for what is left. */
-#define EACH_VECTOR(count, i, call)                                                                \
-    do {                                                                                           \
-        int i = 0, lanes = VF_WIDTH;                                                               \
-        for (; i + VF_WIDTH <= (count); i += VF_WIDTH) call(VF_WIDTH);                             \
-        lanes = (count)-i;                                                                         \
-        if (lanes) call(lanes);                                                                    \
-    } while (0)
+/* Three ways through a tile: all of it inside and vectors full, which is most of the work; the
+ * border; and, once for all that is rare, what is left of a number of channels that vectors do not
+ * divide. */
+#define RARELY static __attribute__((noinline))
 
 static bool is_whole(const struct nn_tile *tile, int size)
 {
     return tile->top == 0 && tile->left == 0 && tile->bottom == size && tile->right == size;
 }
 
+RARELY void weights_rest(float *u, ptrdiff_t u_stride, const float *w, ptrdiff_t w_stride,
+                         int lanes)
+{
+    weights_lanes(u, u_stride, w, w_stride, lanes);
+}
+
 static void winograd_weights(float *u, ptrdiff_t u_stride, const float *w, ptrdiff_t w_stride,
                              int filters)
 {
-#define CALL(lanes) weights_lanes(u + k, u_stride, w + k, w_stride, lanes)
-    EACH_VECTOR(filters, k, CALL);
-#undef CALL
+    int k = 0;
+    for (; k + VF_WIDTH <= filters; k += VF_WIDTH)
+        weights_lanes(u + k, u_stride, w + k, w_stride, VF_WIDTH);
+    if (k < filters) weights_rest(u + k, u_stride, w + k, w_stride, filters - k);
+}
+
+RARELY void input_rest(float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,
+                       int lanes, struct affine affine)
+{
+    input_lanes(v, v_stride, x, tile, lanes, false, affine);
 }
 
 static void winograd_input(float *v, ptrdiff_t v_stride, const float *x, const struct nn_tile *tile,
-                           int channels)
+                           int channels, const float *affine)
 {
-#define WHOLE(lanes)  input_lanes(v + c, v_stride, x + c, tile, lanes, true)
-#define BORDER(lanes) input_lanes(v + c, v_stride, x + c, tile, lanes, false)
-    if (is_whole(tile, IN))
-        EACH_VECTOR(channels, c, WHOLE);
+    bool whole = is_whole(tile, IN);
+    const struct affine none = {false, vf_zero(), vf_zero()};
+    int c = 0;
+    for (; c + VF_WIDTH <= channels; c += VF_WIDTH)
+        if (whole && !affine)
+            input_lanes(v + c, v_stride, x + c, tile, VF_WIDTH, true, none);
+        else if (whole)
+            input_lanes(v + c, v_stride, x + c, tile, VF_WIDTH, true,
+                        load_affine(affine, channels, c, VF_WIDTH));
+        else
+            input_lanes(v + c, v_stride, x + c, tile, VF_WIDTH, false,
+                        load_affine(affine, channels, c, VF_WIDTH));
+    if (c < channels)
+        input_rest(v + c, v_stride, x + c, tile, channels - c,
+                   load_affine(affine, channels, c, channels - c));
+}
+
+RARELY void output_rest(float *y, const struct nn_tile *tile, const float *m, ptrdiff_t m_stride,
+                        const struct nn_epilogue *epilogue, int k, int lanes)
+{
+    if (epilogue->pool)
+        pooled_lanes(y, tile, m, m_stride, epilogue, k, lanes);
     else
-        EACH_VECTOR(channels, c, BORDER);
-#undef WHOLE
-#undef BORDER
+        output_lanes(y, tile, m, m_stride, epilogue, k, lanes, false);
 }
 
 static void winograd_output(float *y, const struct nn_tile *tile, const float *m,
                             ptrdiff_t m_stride, int filters, const struct nn_epilogue *epilogue)
 {
-#define WHOLE(lanes)  output_lanes(y, tile, m, m_stride, epilogue, k, lanes, true)
-#define BORDER(lanes) output_lanes(y, tile, m, m_stride, epilogue, k, lanes, false)
-#define POOLED(lanes) pooled_lanes(y, tile, m, m_stride, epilogue, k, lanes)
-    if (epilogue->pool)
-        EACH_VECTOR(filters, k, POOLED);
-    else if (is_whole(tile, OUT))
-        EACH_VECTOR(filters, k, WHOLE);
-    else
-        EACH_VECTOR(filters, k, BORDER);
-#undef WHOLE
-#undef BORDER
-#undef POOLED
+    bool whole = is_whole(tile, OUT);
+    int k = 0;
+    for (; k + VF_WIDTH <= filters; k += VF_WIDTH)
+        if (epilogue->pool)
+            pooled_lanes(y, tile, m, m_stride, epilogue, k, VF_WIDTH);
+        else if (whole)
+            output_lanes(y, tile, m, m_stride, epilogue, k, VF_WIDTH, true);
+        else
+            output_lanes(y, tile, m, m_stride, epilogue, k, VF_WIDTH, false);
+    if (k < filters) output_rest(y, tile, m, m_stride, epilogue, k, filters - k);
+}
+
+RARELY void slopes_rest(float *s, ptrdiff_t s_stride, const float *dy, const struct nn_tile *tile,
+                        int lanes)
+{
+    slopes_lanes(s, s_stride, dy, tile, lanes, false);
 }
 
 static void winograd_slopes(float *s, ptrdiff_t s_stride, const float *dy,
                             const struct nn_tile *tile, int filters)
 {
-#define WHOLE(lanes)  slopes_lanes(s + k, s_stride, dy + k, tile, lanes, true)
-#define BORDER(lanes) slopes_lanes(s + k, s_stride, dy + k, tile, lanes, false)
-    if (is_whole(tile, OUT))
-        EACH_VECTOR(filters, k, WHOLE);
-    else
-        EACH_VECTOR(filters, k, BORDER);
-#undef WHOLE
-#undef BORDER
+    bool whole = is_whole(tile, OUT);
+    int k = 0;
+    for (; k + VF_WIDTH <= filters; k += VF_WIDTH)
+        if (whole)
+            slopes_lanes(s + k, s_stride, dy + k, tile, VF_WIDTH, true);
+        else
+            slopes_lanes(s + k, s_stride, dy + k, tile, VF_WIDTH, false);
+    if (k < filters) slopes_rest(s + k, s_stride, dy + k, tile, filters - k);
+}
+
+RARELY void weight_gradient_rest(float *dw, ptrdiff_t dw_stride, const float *du,
+                                 ptrdiff_t du_stride, int lanes)
+{
+    weight_gradient_lanes(dw, dw_stride, du, du_stride, lanes);
 }
 
 static void winograd_weight_gradient(float *dw, ptrdiff_t dw_stride, const float *du,
                                      ptrdiff_t du_stride, int filters)
 {
-#define CALL(lanes) weight_gradient_lanes(dw + k, dw_stride, du + k, du_stride, lanes)
-    EACH_VECTOR(filters, k, CALL);
-#undef CALL
+    int k = 0;
+    for (; k + VF_WIDTH <= filters; k += VF_WIDTH)
+        weight_gradient_lanes(dw + k, dw_stride, du + k, du_stride, VF_WIDTH);
+    if (k < filters) weight_gradient_rest(dw + k, dw_stride, du + k, du_stride, filters - k);
 }
 
 void NN_LEVEL_NAME(nn_winograd)(struct nn_kernels *table)

@@ -3,7 +3,8 @@
  * Ioffe & Szegedy, "Batch Normalization", 2015.
  *
  * Training takes mean and variance from the batch's n = N*H*W rows, and moves the running ones
- * towards them; inference uses the running ones, and is one multiply-add per element.
+ * towards them; inference uses the running ones, and is one multiply-add per element. That one may
+ * be left to who reads y: backward needs x alone.
  *
  * Gradient, with s = 1 / sqrt(variance + epsilon), S1 = sum dy, S2 = sum dy (x - mean):
  *     dbeta = S1        dgamma = s S2
@@ -100,12 +101,17 @@ static size_t workspace(const struct nn_node *node, int batch, int threads, bool
     return (2 * (size_t)chunk_count(node, batch) + 3) * channels * sizeof(float);
 }
 
-/* By the batch: mean [C], then 1 / deviation [C]. */
+/* By the batch: mean [C], 1 / deviation [C], and y = x * scale [C] + shift [C]. */
 static size_t saved(const struct nn_node *node, int batch, bool training)
 {
     (void)batch;
     (void)training;
-    return 2 * (size_t)nn_channels(node) * sizeof(float);
+    return 4 * (size_t)nn_channels(node) * sizeof(float);
+}
+
+static size_t left(const struct nn_node *node)
+{
+    return 2 * (size_t)nn_channels(node);
 }
 
 /* By the running statistics: scale [C], then shift [C]. */
@@ -165,22 +171,22 @@ static void join_measures(const struct nn_step *step, int chunks)
     }
 }
 
-/* scale and shift lie behind the chunks' sums. */
-static float *coefficients(const struct nn_step *step)
-{
-    size_t chunks = (size_t)chunk_count(step->node, step->run->images);
-    return (float *)step->workspace + 2 * chunks * (size_t)nn_channels(step->node);
-}
-
 static void normalize_chunk(void *argument, int index, int thread)
 {
     const struct nn_step *step = argument;
     struct chunk chunk = chunk_at(step, index);
     int channels = nn_channels(step->node);
-    const float *scale = coefficients(step);
+    const float *scale = (const float *)step->saved + left(step->node);
     (void)thread;
     step->kernels->scale_shift(step->y + chunk.offset, step->x[X] + chunk.offset, scale,
                                scale + channels, chunk.rows, channels);
+}
+
+/* a, b, d lie behind the chunks' sums. */
+static float *coefficients(const struct nn_step *step)
+{
+    size_t chunks = (size_t)chunk_count(step->node, step->run->images);
+    return (float *)step->workspace + 2 * chunks * (size_t)nn_channels(step->node);
 }
 
 static void forward(struct nn_step *step)
@@ -194,12 +200,12 @@ static void forward(struct nn_step *step)
     nn_parallel(step->context, chunks, measure_chunk, step);
     join_measures(step, chunks);
     const float *mean = step->saved, *deviation = mean + channels;
-    float *scale = coefficients(step), *shift = scale + channels;
+    float *scale = (float *)step->saved + left(step->node), *shift = scale + channels;
     for (int c = 0; c < channels; c++) {
         scale[c] = step->x[GAMMA][c] * deviation[c];
         shift[c] = step->x[BETA][c] - mean[c] * scale[c];
     }
-    nn_parallel(step->context, chunks, normalize_chunk, step);
+    if (!step->leaves_affine) nn_parallel(step->context, chunks, normalize_chunk, step);
 }
 
 static void prepare(struct nn_step *step)
@@ -283,6 +289,7 @@ const struct nn_op nn_op_batch_norm = {
     .inplace = true,
     .inplace_backward = true,
     .masks_relu = true,
+    .left = left,
     .affine_at_inference = true,
     .infer = infer,
     .saved = saved,

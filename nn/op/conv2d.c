@@ -257,10 +257,10 @@ static void forward_by_winograd(struct nn_step *step, const struct nn_winograd *
         workspace_floats += nn_winograd_weights(w);
         nn_winograd_transform(step->context, w, u, step->x[W]);
     }
-    nn_winograd_forward(
-        step->context,
-        &(struct nn_winograd_run){w, step->y, step->x[X], u, step->epilogue, workspace_floats},
-        step->run->images);
+    nn_winograd_forward(step->context,
+                        &(struct nn_winograd_run){w, step->y, step->x[X], u, step->epilogue,
+                                                  workspace_floats, step->affine},
+                        step->run->images);
 }
 
 static void forward(struct nn_step *step)
@@ -299,6 +299,11 @@ static bool takes_pool(const struct nn_node *node)
     return g->by_winograd && g->winograd.dilation == 1;
 }
 
+static bool takes_affine(const struct nn_node *node)
+{
+    return geometry_of(node)->by_winograd;
+}
+
 static double multiply_adds(const struct nn_node *node)
 {
     const struct pass *pass = &geometry_of(node)->forward;
@@ -317,6 +322,7 @@ const struct nn_op nn_op_conv2d = {
     .bwd_reads = NN_READS_X(X) | NN_READS_X(W),
     .takes_epilogue = true,
     .takes_pool = takes_pool,
+    .takes_affine = takes_affine,
     .replaces_weights = true,
     .infer = infer,
     .workspace = nn_conv_workspace,

@@ -81,8 +81,8 @@ static void forward(struct nn_step *step)
 static size_t workspace(const struct nn_node *node, int batch, int threads, bool training)
 {
     (void)batch;
-    (void)threads;
-    return training ? nn_shape_count(node->input[1]->shape) * sizeof(float) : 0;
+    size_t piece = PIECE * (size_t)nn_channels(node) * sizeof(float);
+    return training ? (size_t)threads * piece : 0;
 }
 
 /* Channels [from, from + count) of dx: w's rows become the columns of the transposed matrix. */
@@ -92,7 +92,7 @@ static void input_piece(void *argument, int piece, int thread)
     const struct nn_step *step = argument;
     int channels = channels_of(step), filters = filters_of(step), from = piece * PIECE;
     int count = channels - from < PIECE ? channels - from : PIECE;
-    float *transposed = (float *)step->workspace + (size_t)from * (size_t)filters;
+    float *transposed = (float *)step->workspace + (size_t)thread * PIECE * (size_t)filters;
     const float *w = step->x[1] + (size_t)from * (size_t)filters;
     step->kernels->transpose(transposed, count, w, filters, count, filters);
     struct nn_conv_row row = {.pixels = rows_of(step),
@@ -104,7 +104,6 @@ static void input_piece(void *argument, int piece, int thread)
                               .w_stride = count,
                               .y_stride = channels};
     static const struct nn_epilogue nothing;
-    (void)thread;
     step->kernels->conv_row(step->dx[0] + from, step->dy, transposed, &row, &nothing);
 }
 

@@ -20,6 +20,32 @@ static size_t saved(const struct nn_node *node, int batch, bool training)
     return training ? nn_node_count_for(node, batch) * sizeof(float) : 0;
 }
 
+static struct nn_window_row row_of(const struct nn_pool_attributes *a, int channels)
+{
+    return (struct nn_window_row){.channels = channels, .step = (ptrdiff_t)a->w.stride * channels};
+}
+
+/* How many windows of a row, from window q on, go alike: all that are whole, or one. */
+static int windows_from(const struct nn_pool_attributes *a, int q)
+{
+    int left = q * a->w.stride - a->w.before;
+    int whole = left < 0 ? 0 : (a->w.in - a->w.kernel - left) / a->w.stride + 1;
+    if (a->w.in < left + a->w.kernel || whole < 1) return 1;
+    return whole < a->w.out - q ? whole : a->w.out - q;
+}
+
+/* Does each pixel of the axis lie in one window? */
+static bool are_partition(const struct nn_window *w)
+{
+    return w->stride == w->kernel && !w->before && w->out * w->kernel == w->in;
+}
+
+static bool takes_affine(const struct nn_node *node)
+{
+    (void)node;
+    return true;
+}
+
 static void forward_rows(const struct nn_step *step, size_t from, size_t to)
 {
     const struct nn_pool_attributes *attributes = step->node->attributes;
@@ -28,14 +54,17 @@ static void forward_rows(const struct nn_step *step, size_t from, size_t to)
     size_t image = (size_t)attributes->h.in * (size_t)attributes->w.in * (size_t)channels;
     ptrdiff_t offset[NN_POOL_TAPS];
     const float *tap[NN_POOL_TAPS];
+    struct nn_window_row row = row_of(attributes, channels);
+    row.affine = step->affine;
     for (size_t r = from; r < to; r++) {
         const float *x = step->x[0] + r / (size_t)rows * image;
-        for (int q = 0; q < columns; q++) {
-            int taps = nn_pool_taps(offset, attributes, (int)(r % (size_t)rows), q, channels);
-            for (int t = 0; t < taps; t++) tap[t] = x + offset[t];
+        for (int q = 0; q < columns; q += row.windows) {
+            row.taps = nn_pool_taps(offset, attributes, (int)(r % (size_t)rows), q, channels);
+            row.windows = windows_from(attributes, q);
+            for (int t = 0; t < row.taps; t++) tap[t] = x + offset[t];
             size_t place = (r * (size_t)columns + (size_t)q) * (size_t)channels;
             float *which = step->saved ? (float *)step->saved + place : NULL;
-            step->kernels->max_window(step->y + place, which, tap, taps, channels);
+            step->kernels->max_window(step->y + place, which, tap, &row);
         }
     }
 }
@@ -64,13 +93,17 @@ static void backward_image(void *argument, int index, int thread)
     const float *which = (const float *)step->saved + place, *dy = step->dy + place;
     ptrdiff_t offset[NN_POOL_TAPS];
     float *tap[NN_POOL_TAPS];
+    struct nn_window_row row = row_of(attributes, channels);
     (void)thread;
-    memset(dx, 0, image * sizeof *dx);
+    row.sets = are_partition(&attributes->h) && are_partition(&attributes->w);
+    if (!row.sets) memset(dx, 0, image * sizeof *dx);
     for (int p = 0; p < shape->dim[1]; p++)
-        for (int q = 0; q < shape->dim[2]; q++, which += channels, dy += channels) {
-            int taps = nn_pool_taps(offset, attributes, p, q, channels);
-            for (int t = 0; t < taps; t++) tap[t] = dx + offset[t];
-            step->kernels->max_window_backward(tap, which, dy, taps, channels);
+        for (int q = 0; q < shape->dim[2]; q += row.windows) {
+            row.taps = nn_pool_taps(offset, attributes, p, q, channels);
+            row.windows = windows_from(attributes, q);
+            for (int t = 0; t < row.taps; t++) tap[t] = dx + offset[t];
+            size_t at = ((size_t)p * (size_t)shape->dim[2] + (size_t)q) * (size_t)channels;
+            step->kernels->max_window_backward(tap, which + at, dy + at, &row);
         }
 }
 
@@ -88,6 +121,7 @@ const struct nn_op nn_op_max_pool = {
     .attributes_size = sizeof(struct nn_pool_attributes),
     .fields = FIELDS,
     .pools_pairs = pools_pairs,
+    .takes_affine = takes_affine,
     .infer = nn_pool_infer,
     .saved = saved,
     .forward = forward,

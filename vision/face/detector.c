@@ -139,14 +139,16 @@ static enum nn_status check(struct vi_detector *detector, const char *path)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static enum nn_status compile(struct vi_detector *detector, enum nn_precision precision)
+static enum nn_status compile(struct vi_detector *detector,
+                              const struct vi_detector_options *options)
 {
-    enum nn_status status = nn_compile(&detector->plan, detector->graph,
-                                       &(struct nn_plan_options){.batch = 1,
-                                                                 .outputs = &detector->output_node,
-                                                                 .output_count = 1,
-                                                                 .precision = precision,
-                                                                 .release_weights = true});
+    enum nn_status status =
+        nn_compile(&detector->plan, detector->graph,
+                   &(struct nn_plan_options){.batch = 1,
+                                             .outputs = &detector->output_node,
+                                             .output_count = 1,
+                                             .precision = options->precision,
+                                             .release_weights = !options->keep_weights});
     if (status) return status;
     detector->input = nn_data(detector->plan, detector->input_node);
     detector->output = nn_data(detector->plan, detector->output_node);
@@ -162,6 +164,7 @@ enum nn_status vi_detector_open(struct vi_detector **opened, struct nn_context *
 enum nn_status vi_detector_open_with(struct vi_detector **opened, struct nn_context *context,
                                      const char *path, const struct vi_detector_options *options)
 {
+    static const struct vi_detector_options defaults;
     struct vi_detector_files files = {0};
     struct vi_detector *detector = nn_alloc(context, 1, sizeof *detector);
     *opened = NULL;
@@ -171,7 +174,7 @@ enum nn_status vi_detector_open_with(struct vi_detector **opened, struct nn_cont
     const char *named = files.network ? files.network : files.weights;
     if (!status) status = load(detector, &files);
     if (!status) status = check(detector, named);
-    if (!status) status = compile(detector, options ? options->precision : NN_FLOAT32);
+    if (!status) status = compile(detector, options ? options : &defaults);
     vi_detector_forget(&files, context);
     if (status) vi_detector_close(&detector);
     *opened = detector;
