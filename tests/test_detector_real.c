@@ -182,6 +182,14 @@ static void test_real(void)
           "converted, it has the same weights");
     if (converted) test_golden(converted, shared, 2);
     vi_detector_close(&converted);
+    CHECK(!vi_detector_open_with(&converted, context, in_folder("real.safetensors"),
+                                 &(struct vi_detector_options){.keep_weights = true}),
+          "it keeps its weights");
+    if (converted) test_golden(converted, shared, 1);
+    CHECK(converted && !nn_weights_sha256(after, vi_detector_graph(converted)) &&
+              !strcmp(before, after),
+          "and has them after detecting");
+    vi_detector_close(&converted);
     vi_detector_close(&detector);
 }
 

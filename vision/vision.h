@@ -295,7 +295,8 @@ enum nn_status vi_detect(struct vi_detector *detector, const struct vi_image *im
                          enum vi_color color, float confidence, const struct vi_face **faces,
                          int *count);
 /* Writes the detector, however it came, as one .safetensors. An error after the first vi_detect,
- * which transforms the weights and gives back the memory of what they were, unless it keeps them. */
+ * which transforms the weights and gives back the memory of what they were, unless it keeps them.
+ */
 enum nn_status vi_detector_save(struct vi_detector *detector, const char *path);
 /* Its network, plan and what it was read from, for summaries and benchmarks. */
 struct nn_graph *vi_detector_graph(const struct vi_detector *detector);
