@@ -14,7 +14,8 @@
  */
 #include "nn/kernels/kernels.h"
 
-#if defined(__AMX_BF16__) || defined(NN_AMX_EMULATED)
+/* The second is how clang up to 15 spells it. */
+#if defined(__AMX_BF16__) || defined(__AMXBF16__) || defined(NN_AMX_EMULATED)
 
 #if !defined(NN_AMX_EMULATED)
 #include "nn/kernels/amx.h"
