@@ -55,19 +55,23 @@ void bench_look_at_cpu(struct bench_cpu *cpu)
 
 /* ---- what it can do at most ------------------------------------------------------------------ */
 
-static void keep(double *best, double value)
+/* A figure of 0 says that there was no memory to measure it. */
+static bool keep(double *best, double value)
 {
     if (value > *best) *best = value;
+    return value > 0;
 }
 
 enum nn_status bench_measure_peak(struct bench *bench, struct nn_context *context, int level)
 {
     double *peak = bench->machine[level].peak;
-    keep(&peak[BENCH_ALL], nn_measure_peak(context, 0));
-    if (nn_threads(context) > 1) keep(&peak[BENCH_ONE], nn_measure_peak(context, 1));
-    if (nn_threads(context) == 1) peak[BENCH_ONE] = peak[BENCH_ALL];
+    if (!keep(&peak[BENCH_ALL], nn_measure_peak(context, 0))) return NN_ERROR_MEMORY;
+    if (nn_threads(context) == 1)
+        peak[BENCH_ONE] = peak[BENCH_ALL];
+    else if (!keep(&peak[BENCH_ONE], nn_measure_peak(context, 1)))
+        return NN_ERROR_MEMORY;
     keep(&peak[BENCH_ALL], peak[BENCH_ONE]); /* where others keep the cores busy */
-    return peak[BENCH_ONE] > 0 && peak[BENCH_ALL] > 0 ? NN_OK : NN_ERROR_MEMORY;
+    return NN_OK;
 }
 
 enum nn_status bench_measure_machine(struct bench *bench, struct nn_context *context, int level)
@@ -82,9 +86,9 @@ enum nn_status bench_measure_machine(struct bench *bench, struct nn_context *con
             size_t bytes = p == BENCH_MEMORY ? (size_t)FAR_BYTES : place[p] * (size_t)threads;
             if (i == BENCH_ALL && threads == 1)
                 machine->bandwidth[p][i] = machine->bandwidth[p][BENCH_ONE];
-            else
-                keep(&machine->bandwidth[p][i], nn_measure_bandwidth(context, threads, bytes));
-            if (!(machine->bandwidth[p][i] > 0)) return NN_ERROR_MEMORY;
+            else if (!keep(&machine->bandwidth[p][i],
+                           nn_measure_bandwidth(context, threads, bytes)))
+                return NN_ERROR_MEMORY;
         }
     }
     return bench_measure_peak(bench, context, level);
