@@ -300,7 +300,7 @@ static void print_total(struct nn_text *text, const struct bench *bench,
     double work = per_second(network->flops, result->median);
     nn_text_printf(text,
                    "%-8s %.3f ms (median of %d turns; best %.3f), %.3f GFLOP: %.1f GFLOP/s, "
-                   "%.1f %% of the peak\n",
+                   "%.1f %% of peak\n",
                    bench->levels > 1 ? bench->level[level] : "run", result->median * 1e3,
                    result->turns, result->best * 1e3, network->flops * 1e-9, work * 1e-9,
                    100 * per_second(work, bench->machine[level].peak[BENCH_ALL]));
