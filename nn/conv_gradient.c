@@ -16,8 +16,7 @@
 
 enum { MOST_CHUNKS = 16 };
 
-/* The backward workspace: turned weights, scratch per thread or u and its blocks', partial sums per
- * chunk. */
+/* The backward workspace: turned weights, scratch per thread, partial sums per chunk. */
 struct parts {
     size_t turned, scratch, partial, total; /* floats before each, and in all */
     size_t each;                            /* of a thread's scratch */
@@ -48,10 +47,10 @@ static int chunk_count(int images)
     return images < MOST_CHUNKS ? images : MOST_CHUNKS;
 }
 
-/* Floats of u, and of what the blocks of all threads need. */
+/* What a run of Winograd's needs, u not being prepared. */
 static size_t winograd_floats(const struct nn_winograd *w, int images, int threads)
 {
-    return nn_winograd_weights(w) + nn_winograd_workspace(w, images, threads) / sizeof(float);
+    return nn_winograd_workspace(w, images, threads, false) / sizeof(float);
 }
 
 static struct parts parts_of(const struct nn_node *node, int images, int threads)
@@ -74,9 +73,9 @@ size_t nn_conv_workspace(const struct nn_node *node, int batch, int threads, boo
 {
     const struct geometry *g = geometry_of(node);
     size_t floats = (size_t)threads * scratch_floats(&g->forward);
-    if (g->by_winograd) floats = winograd_floats(&g->winograd, batch, threads);
-    if (g->by_winograd && !training && nn_op_could_prepare(node))
-        floats -= nn_winograd_weights(&g->winograd);
+    bool prepared = !training && nn_op_could_prepare(node);
+    if (g->by_winograd)
+        floats = nn_winograd_workspace(&g->winograd, batch, threads, prepared) / sizeof(float);
     if (training) floats = larger(floats, parts_of(node, batch, threads).total);
     return floats * sizeof(float);
 }
@@ -106,15 +105,14 @@ static void input_gradient(struct nn_step *step, const struct parts *parts)
     float *workspace_floats = step->workspace;
     if (g->back_by_winograd) {
         const struct nn_winograd *w = &g->back_winograd;
-        float *u = workspace_floats + parts->scratch;
-        nn_winograd_transform(step->context, w, u, workspace_floats);
-        nn_winograd_forward(step->context,
-                            &(struct nn_winograd_run){.w = w,
-                                                      .y = step->dx[X],
-                                                      .x = step->dy,
-                                                      .u = u,
-                                                      .workspace = u + nn_winograd_weights(w)},
-                            step->run->images);
+        nn_winograd_forward(
+            step->context,
+            &(struct nn_winograd_run){.w = w,
+                                      .y = step->dx[X],
+                                      .x = step->dy,
+                                      .weights = workspace_floats,
+                                      .workspace = workspace_floats + parts->scratch},
+            step->run->images);
         return;
     }
     struct conv_job job = {.step = step,

@@ -265,13 +265,14 @@ void nn_winograd_transform(struct nn_context *context, const struct nn_winograd 
 struct nn_winograd_run {
     const struct nn_winograd *w;
     float *y;
-    const float *x, *u;
+    const float *x;
+    const float *u, *weights;    /* u NULL: it is made, of weights, in the workspace */
     struct nn_epilogue epilogue; /* of y's beginning */
     float *workspace;
     const float *affine; /* of x: see struct nn_step */
 };
-/* Bytes; of fewer images it needs no more. */
-size_t nn_winograd_workspace(const struct nn_winograd *w, int images, int threads);
+/* Bytes, with or without a u that has been prepared; fewer images need no more. */
+size_t nn_winograd_workspace(const struct nn_winograd *w, int images, int threads, bool prepared);
 void nn_winograd_forward(struct nn_context *context, const struct nn_winograd_run *run, int images);
 
 /* dw [3,3,channels,filters], summed over images between begin and end, by one thread. */

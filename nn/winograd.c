@@ -128,6 +128,13 @@ size_t nn_winograd_weights(const struct nn_winograd *w)
     return (size_t)panels_of(w) * PRODUCTS * (size_t)w->channels * (size_t)panel_of(w);
 }
 
+/* Threads that each make all of a small u do not wait for the other cores' halves of it: lines
+ * which another core has just written come slowly. */
+static bool makes_own_u(const struct nn_winograd *w)
+{
+    return nn_winograd_weights(w) <= SMALL_U;
+}
+
 struct weights_job {
     const struct nn_kernels *kernels;
     const struct nn_winograd *w;
@@ -146,6 +153,13 @@ static void transform_channel(void *argument, int channel, int thread)
         job->kernels->winograd_weights(u, channels * panel, job->weights + channel * filters + from,
                                        channels * filters,
                                        (int)(filters - from < panel ? filters - from : panel));
+}
+
+static void make_own_u(const struct nn_kernels *kernels, const struct nn_winograd *w, float *u,
+                       const float *weights)
+{
+    struct weights_job job = {kernels, w, u, weights};
+    for (int channel = 0; channel < w->channels; channel++) transform_channel(&job, channel, 0);
 }
 
 void nn_winograd_transform(struct nn_context *context, const struct nn_winograd *w, float *u,
@@ -234,28 +248,48 @@ struct job {
     const struct nn_kernels *kernels;
     const struct nn_winograd_run *run;
     struct cut cut;
+    const float *u; /* NULL: each thread makes its own */
+    float *scratch;
     size_t scratch_floats; /* of each thread */
 };
 
-/* v, then m. */
-static size_t forward_scratch(const struct nn_winograd *w, const struct cut *cut)
+static size_t u_floats(const struct nn_winograd *w)
 {
-    return rows_floats(cut->tiles, w->channels) + rows_floats(cut->tiles, panel_of(w));
+    return (nn_winograd_weights(w) + LINE - 1) & ~(size_t)(LINE - 1);
 }
 
-size_t nn_winograd_workspace(const struct nn_winograd *w, int images, int threads)
+/* v, then m; where a thread has its own u, first of all a line that says whether it is made, and u.
+ */
+static size_t forward_scratch(const struct nn_winograd *w, const struct cut *cut, bool own)
+{
+    return (own ? LINE + u_floats(w) : 0) + rows_floats(cut->tiles, w->channels) +
+           rows_floats(cut->tiles, panel_of(w));
+}
+
+size_t nn_winograd_workspace(const struct nn_winograd *w, int images, int threads, bool prepared)
 {
     struct cut cut = cut_image(w, images, threads);
-    return (size_t)threads * forward_scratch(w, &cut) * sizeof(float);
+    bool own = !prepared && makes_own_u(w);
+    size_t shared = prepared || own ? 0 : u_floats(w);
+    return (shared + (size_t)threads * forward_scratch(w, &cut, own)) * sizeof(float);
+}
+
+/* Thread's u, made when it is first asked for. */
+static const float *own_u(const struct job *job, float *scratch)
+{
+    if (scratch[0] == 0.0f)
+        make_own_u(job->kernels, job->run->w, scratch + LINE, job->run->weights);
+    scratch[0] = 1.0f;
+    return scratch + LINE;
 }
 
 /* Filters [from, from + filters) of the tiles from `first` on: m, then y. */
-static void run_panel(const struct job *job, const struct nn_products *products, const float *v,
-                      float *m, int image, int first, int from)
+static void run_panel(const struct job *job, const struct nn_products *products, const float *all_u,
+                      const float *v, float *m, int image, int first, int from)
 {
     const struct nn_winograd_run *run = job->run;
     const struct nn_winograd *w = run->w;
-    const float *u = run->u + from / panel_of(w) * PRODUCTS * products->w_next;
+    const float *u = all_u + from / panel_of(w) * PRODUCTS * products->w_next;
     bool pool = run->epilogue.pool;
     ptrdiff_t pixels = pool ? (ptrdiff_t)(w->out_height / 2) * (w->out_width / 2)
                             : (ptrdiff_t)w->out_height * w->out_width;
@@ -291,7 +325,9 @@ static void run_block(void *argument, int index, int thread)
                                    .x_next = stride_of(tiles, w->channels),
                                    .w_next = (ptrdiff_t)w->channels * panel,
                                    .y_next = stride_of(tiles, panel)};
-    float *v = job->run->workspace + (size_t)thread * job->scratch_floats;
+    float *scratch = job->scratch + (size_t)thread * job->scratch_floats;
+    const float *u = job->u ? job->u : own_u(job, scratch);
+    float *v = job->u ? scratch : scratch + LINE + u_floats(w);
     float *m = v + rows_floats(job->cut.tiles, w->channels);
     const float *x = job->run->x + (ptrdiff_t)image * w->height * w->width * w->channels;
     transform_inputs(job->kernels, w, v, products.x_next, x, job->run->affine, first, tiles);
@@ -299,14 +335,23 @@ static void run_block(void *argument, int index, int thread)
     for (int i = share_of(panels_of(w), group, job->cut.groups); i < end; i++) {
         int from = i * panel;
         products.columns = w->filters - from < panel ? w->filters - from : panel;
-        run_panel(job, &products, v, m, image, first, from);
+        run_panel(job, &products, u, v, m, image, first, from);
     }
 }
 
 void nn_winograd_forward(struct nn_context *context, const struct nn_winograd_run *run, int images)
 {
     struct cut cut = cut_image(run->w, images, context->threads);
-    struct job job = {&context->kernels, run, cut, forward_scratch(run->w, &cut)};
+    bool own = !run->u && makes_own_u(run->w);
+    struct job job = {
+        &context->kernels, run, cut, run->u, run->workspace, forward_scratch(run->w, &cut, own)};
+    if (!run->u && !own) {
+        job.u = run->workspace;
+        job.scratch = run->workspace + u_floats(run->w);
+        nn_winograd_transform(context, run->w, run->workspace, run->weights);
+    }
+    for (int i = 0; own && i < context->threads; i++)
+        job.scratch[(size_t)i * job.scratch_floats] = 0.0f;
     nn_parallel(context, images * job.cut.blocks * job.cut.groups, run_block, &job);
 }
 

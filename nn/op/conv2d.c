@@ -248,18 +248,17 @@ static void prepare(struct nn_step *step)
         nn_parallel(step->context, panels, prepare_panel, step);
 }
 
-/* Workspace: u where nobody has prepared it, then the blocks'. */
 static void forward_by_winograd(struct nn_step *step, const struct nn_winograd *w)
 {
-    float *u = step->prepared, *workspace_floats = step->workspace;
-    if (!u) {
-        u = workspace_floats;
-        workspace_floats += nn_winograd_weights(w);
-        nn_winograd_transform(step->context, w, u, step->x[W]);
-    }
     nn_winograd_forward(step->context,
-                        &(struct nn_winograd_run){w, step->y, step->x[X], u, step->epilogue,
-                                                  workspace_floats, step->affine},
+                        &(struct nn_winograd_run){.w = w,
+                                                  .y = step->y,
+                                                  .x = step->x[X],
+                                                  .u = step->prepared,
+                                                  .weights = step->x[W],
+                                                  .epilogue = step->epilogue,
+                                                  .workspace = step->workspace,
+                                                  .affine = step->affine},
                         step->run->images);
 }
 

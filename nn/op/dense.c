@@ -9,7 +9,7 @@
  */
 #include "nn/internal.h"
 
-enum { PIECE = 64 }; /* filters or channels that one task handles */
+enum { PIECE = 64, FILTERS = 32 }; /* channels, or filters, that one task handles */
 
 static enum nn_status infer(struct nn_node *node)
 {
@@ -54,8 +54,8 @@ static void forward_piece(void *argument, int piece, int thread)
 {
     static const ptrdiff_t start = 0;
     const struct nn_step *step = argument;
-    int filters = filters_of(step), from = piece * PIECE;
-    int count = filters - from < PIECE ? filters - from : PIECE;
+    int filters = filters_of(step), from = piece * FILTERS;
+    int count = filters - from < FILTERS ? filters - from : FILTERS;
     struct nn_conv_row row = {.pixels = rows_of(step),
                               .filters = count,
                               .taps = 1,
@@ -73,7 +73,7 @@ static void forward_piece(void *argument, int piece, int thread)
 
 static void forward(struct nn_step *step)
 {
-    nn_parallel(step->context, ceil_divide(filters_of(step), PIECE), forward_piece, step);
+    nn_parallel(step->context, ceil_divide(filters_of(step), FILTERS), forward_piece, step);
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */
