@@ -1,5 +1,5 @@
 /*
- * vision.h — pictures: reading, resizing, warping, drawing, plotting.
+ * vision.h — pictures, videos, cameras, faces, screens.
  *
  * An image is a view on 8-bit samples; it owns nothing by itself. Functions that allocate say so,
  * and the caller releases with vi_image_free. Uses only nn.h.
@@ -227,6 +227,9 @@ struct vi_capture;
 struct vi_capture_options {
     uint64_t max_pixels; /* of a frame; 0: 64 million */
     bool no_ffmpeg;      /* never start the ffmpeg program, even where nothing else helps */
+    /* What a camera is asked for; it may answer with what it has. 0: 640 x 480, 30 per second. */
+    int width, height;
+    double rate;
 };
 struct vi_capture_info {
     const char *format;    /* "pictures", "y4m", "avi", "mp4", "mjpeg", "ffmpeg" */
@@ -235,12 +238,16 @@ struct vi_capture_info {
     int64_t frames;        /* in all; -1: not known */
     int64_t broken;        /* so far: frames that could not be decoded and were passed over */
     char last_broken[512]; /* why the last of them could not */
+    bool live;             /* a camera: it does not wait, and each read gives its newest frame */
+    int64_t lost;          /* cameras: frames that came and were never read */
 };
 struct vi_frame {
     struct vi_image image; /* RGB; the capture's, valid until the next call; sizes may change */
     int64_t index;         /* frames before this one, broken and skipped ones included */
     double seconds;        /* from the start: its own time stamp, or index / rate */
     const char *name;      /* file name of a picture in a folder; NULL for videos */
+    double arrived;        /* when its bytes were there, undecoded: vi_clock's seconds */
+    const char *trouble;   /* cameras: NULL, or why there is no new picture; `image` says so, too */
 };
 
 /* Opens a folder of pictures (natural order, subfolders included), a single picture, .y4m,
@@ -302,6 +309,184 @@ enum nn_status vi_detector_save(struct vi_detector *detector, const char *path);
 struct nn_graph *vi_detector_graph(const struct vi_detector *detector);
 struct nn_plan *vi_detector_plan(const struct vi_detector *detector);
 const char *vi_detector_source(const struct vi_detector *detector); /* "caffe", "tensorflow" ... */
+
+/* Seconds on a clock that only goes forward (CLOCK_MONOTONIC, as camera drivers use). */
+double vi_clock(void);
+
+/* ---- face/landmarks.c: points of a face, as dlib's shape predictor finds them ---------------- */
+
+struct vi_point {
+    float x, y; /* pixels of the picture; may lie outside of it */
+};
+struct vi_shape; /* a shape predictor: a cascade of regression trees */
+
+/* Reads a file of dlib's (shape_predictor_68_face_landmarks.dat, or one with 5 or any other number
+ * of points). */
+enum nn_status vi_shape_open(struct vi_shape **shape, struct nn_context *context, const char *path);
+void vi_shape_close(struct vi_shape **shape);
+int vi_shape_points(const struct vi_shape *shape); /* how many it finds */
+/* points[vi_shape_points] of the face inside `box`, whose sides are those of dlib's rectangles:
+ * whole pixels, the right and lower edge included. The image is grey or RGB. No allocation; the
+ * same shape may be used by several threads. */
+void vi_shape_find(const struct vi_shape *shape, struct vi_point *points,
+                   const struct vi_image *image, const int box[4]);
+/* The rectangle that dlib's own face detector would have drawn (a square from the eyebrows to the
+ * chin) around the face that an SSD detector boxed (from the forehead on, higher than wide). */
+void vi_shape_box(int box[4], const struct vi_face *face);
+
+/* ---- face/blink.c: eyes that open and close -------------------------------------------------- */
+
+/* Eye aspect ratio (Soukupova & Cech, "Real-Time Eye Blink Detection using Facial Landmarks",
+ * 2016, eq. 1) of an eye's six points, corner first, going around. */
+double vi_eye_aspect_ratio(const struct vi_point eye[6]);
+
+struct vi_blink_options {
+    double
+        ear; /* above 0: the tutorials' fixed rule, closed is below it; 0: relative to open eyes */
+    int frames; /* least frames that a blink of the fixed rule lasts; 0: 2 */
+};
+struct vi_blink {            /* of one face; plain data, all zero at first */
+    double left, right, ear; /* ratios of the last frame, and their mean */
+    double open;             /* what the ratio is with open eyes; 0: not known yet */
+    bool closed;
+    int count;       /* blinks so far */
+    int frames;      /* that the eyes have been closed */
+    double since;    /* seconds at which they closed */
+    double last;     /* seconds of the last frame */
+    double state[8]; /* blink.c's own */
+};
+/* A frame's 68 points (others are left alone), at `seconds`. True: a blink has just ended. */
+bool vi_blink_update(struct vi_blink *blink, const struct vi_blink_options *options,
+                     const struct vi_point *points, int count, double seconds);
+
+/* ---- face/track.c: which face is whose ------------------------------------------------------- */
+
+enum { VI_MAX_TRACKS = 32 };
+struct vi_track {
+    int64_t id;          /* 1, 2, ... never used again */
+    struct vi_face face; /* as last seen; as expected where it was not */
+    float velocity[4];   /* of x1, y1, x2, y2: pixels per second */
+    double first, seen;  /* seconds at which it was first, and last, seen */
+    int frames, missed;  /* in which it was seen; in a row in which it was not */
+    int slot;            /* 0 .. VI_MAX_TRACKS - 1, its own as long as it lives: for what is kept
+                            beside it */
+    bool fresh;          /* began with this frame: what was kept in its slot is another's */
+};
+struct vi_tracker { /* plain data, all zero at first */
+    struct vi_track track[VI_MAX_TRACKS];
+    int count; /* the longest known first */
+    int64_t next_id;
+    double last;
+};
+/* The faces of a frame at `seconds`. Faces beyond VI_MAX_TRACKS are left out. */
+void vi_track_update(struct vi_tracker *tracker, const struct vi_face *faces, int count,
+                     double seconds);
+/* The same without having looked: boxes move on as they did. */
+void vi_track_predict(struct vi_tracker *tracker, double seconds);
+
+/* ---- face/texture.c: what a print or a screen does to a picture ------------------------------ */
+
+struct vi_texture {
+    int size;          /* shorter side of the face, pixels */
+    double brightness; /* mean luma, 0 .. 1 */
+    double contrast;   /* standard deviation of luma */
+    double clipped;    /* share of pixels that are black or white */
+    double saturation; /* mean, 0 .. 1 */
+    double sharpness;  /* variance of the Laplacian of luma at a fixed size */
+    double high;       /* share of the spectrum's energy at high frequencies */
+    double moire;      /* height of the strongest isolated peak over its surroundings, in standard
+                          deviations; screens and halftones have some */
+};
+/* Measures the part of an RGB picture that shows the face. No allocation: some 100 kB of
+ * `workspace`, vi_texture_workspace bytes. */
+size_t vi_texture_workspace(void);
+void vi_texture_measure(struct vi_texture *texture, const struct vi_image *face, void *workspace);
+
+/* ---- face/verdict.c: live, spoof, or not decided ----------------------------------------------
+ */
+
+enum vi_answer { VI_UNDECIDED, VI_LIVE, VI_SPOOF };
+enum vi_policy {
+    VI_POLICY_FUSED,     /* default: as CNN_BLINK where eyes can be seen, and a cue may deny */
+    VI_POLICY_CNN,       /* the tutorial's rule: the likelier class, at once */
+    VI_POLICY_CNN_BLINK, /* nothing is live before it has blinked `blinks` times */
+};
+struct vi_verdict_options {
+    enum vi_policy policy;
+    int blinks;       /* 0: 1 */
+    double threshold; /* least smoothed probability of "real" to be live; 0: 0.5 */
+    bool no_eyes;     /* there are no landmarks: blinks are not asked for */
+};
+struct vi_evidence { /* of one face, in one frame */
+    double real;     /* the network's probability of "real" */
+    struct vi_texture texture;
+    bool has_texture;
+    int blinks;
+    double seconds;
+};
+struct vi_verdict { /* plain data, all zero at first; one per face */
+    enum vi_answer answer;
+    const char *reason; /* a few words: why it is a spoof or not decided; "" for live */
+    double score;       /* smoothed probability of "real"; the latest frames weigh most */
+    double moire;       /* smoothed */
+    int frames;
+    double first, last; /* seconds */
+};
+void vi_verdict_update(struct vi_verdict *verdict, const struct vi_verdict_options *options,
+                       const struct vi_evidence *evidence);
+const char *vi_answer_name(enum vi_answer answer); /* "live", "spoof", "not decided" */
+
+/* ---- display/: pictures on a screen, keys from it -------------------------------------------- */
+
+struct vi_display;
+struct vi_display_options {
+    const char *kind;  /* "auto" (NULL), "x11", "fb", "terminal", "none" */
+    const char *title; /* of the window */
+    const char *name;  /* X display or framebuffer device; NULL: $DISPLAY, /dev/fb0 */
+    int width, height; /* of the window at first; 0: 640 x 480 */
+};
+enum vi_event_kind { VI_EVENT_NONE, VI_EVENT_KEY, VI_EVENT_CLOSE };
+struct vi_event {
+    enum vi_event_kind kind;
+    int key; /* a character, as typed; 27 is escape */
+};
+/* "auto": X11 where $DISPLAY is set, else a terminal on standard output, else a framebuffer, else
+ * none; an error of one that was asked for by name says what was wrong. */
+enum nn_status vi_display_open(struct vi_display **display, struct nn_context *context,
+                               const struct vi_display_options *options);
+/* Shows an RGB picture, scaled to fit with its proportions kept. An error means that the display
+ * is gone for good. */
+enum nn_status vi_display_show(struct vi_display *display, const struct vi_image *image);
+/* The next key or the wish to close, without waiting; VI_EVENT_NONE: nothing more. */
+enum nn_status vi_display_poll(struct vi_display *display, struct vi_event *event);
+const char *vi_display_kind(const struct vi_display *display); /* "x11" ... */
+/* Leaves terminal and screen as they were. */
+void vi_display_close(struct vi_display **display);
+
+/* ---- record/: pictures into a video -----------------------------------------------------------
+ */
+
+struct vi_recorder;
+struct vi_recorder_options {
+    const char *format; /* "avi", "mp4", "mov", "y4m", "pictures", "raw"; NULL: by the name */
+    const char *codec;  /* "mjpeg" (NULL), or "h264", for which ffmpeg must be installed */
+    double rate;        /* frames per second; 0: 30 */
+    int quality;        /* of JPEG, 1 .. 100; 0: 90 */
+};
+/* By its name: .avi (Motion-JPEG, OpenDML), .mp4 or .mov (Motion-JPEG, fragments), .y4m (4:2:0), a
+ * name with %d or %06d and a picture's ending (numbered pictures), "-" (RGB, no header, to standard
+ * output). Whatever stops the program, the file can be played up to its last second. */
+enum nn_status vi_recorder_open(struct vi_recorder **recorder, struct nn_context *context,
+                                const char *path, int width, int height,
+                                const struct vi_recorder_options *options);
+/* An RGB picture of the size that was said, shown from `seconds` (counted from any start, going
+ * up) on. Containers with a fixed rate repeat or leave out pictures to keep time. */
+enum nn_status vi_recorder_write(struct vi_recorder *recorder, const struct vi_image *image,
+                                 double seconds);
+/* Ends the file as it should; the recorder is gone, whatever is returned. */
+enum nn_status vi_recorder_close(struct vi_recorder **recorder);
+/* How many pictures are in the file, bytes so far. */
+void vi_recorder_size(const struct vi_recorder *recorder, int64_t *frames, uint64_t *bytes);
 
 #ifdef __cplusplus
 }
