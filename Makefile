@@ -84,8 +84,9 @@ LIBRARIES := $(BUILD)/libdatasets.a $(BUILD)/libvision.a $(BUILD)/libnn.a
 
 # small: parsing, planning, reports, drawing, and what people are made of (not what shades them,
 # nor what touches every pixel of a frame)
-SMALL := $(APPS) $(filter-out nn/winograd.c nn/conv_gradient.c,$(wildcard nn/*.c)) $(wildcard nn/format/*.c vision/plot*.c vision/draw.c vision/font.c \
-         vision/text.c) $(filter-out %/stb.c %/deflate.c %/frame.c, \
+SMALL := $(APPS) $(filter-out nn/winograd.c nn/conv_gradient.c,$(wildcard nn/*.c)) \
+         $(wildcard nn/format/*.c vision/plot*.c vision/draw.c vision/font.c vision/text.c) \
+         $(filter-out %/stb.c %/deflate.c %/frame.c, \
          $(wildcard vision/codec/*.c vision/capture/*.c vision/face/*.c)) \
          $(filter-out %_attack.c %_camera.c %_mesh.c %_raster.c %_shade.c,$(DATASETS))
 $(call object,$(SMALL)): OPTIMIZE := -Os
@@ -203,9 +204,10 @@ bench: $(call program,$(BENCHES))  ## measure the training step (peers: bench/pe
 
 FUZZ_SECONDS ?= 60
 FUZZ_OPTIONS = -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -verbosity=0
+# Kernels read no files: unrolled tiles under a fuzzer's eyes take clang minutes.
 fuzz:  ## let clang's libFuzzer loose on the readers, FUZZ_SECONDS each, two at a time
-	@# Kernels read no files: unrolled tiles under a fuzzer's eyes take clang minutes.
-	@$(MAKE) BUILD=build-fuzz WERROR= CC=clang KERNEL_FLAGS='-O1 -fno-sanitize=all' LDFLAGS=-fsanitize=fuzzer,address,undefined \
+	@$(MAKE) BUILD=build-fuzz WERROR= CC=clang KERNEL_FLAGS='-O1 -fno-sanitize=all' \
+	    LDFLAGS=-fsanitize=fuzzer,address,undefined \
 	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 	    $(patsubst %.c,build-fuzz/%,$(FUZZERS))
 	@printf '%s\n' $(patsubst tests/fuzz/%.c,%,$(FUZZERS)) | xargs -P 2 -n 1 sh -c ' \

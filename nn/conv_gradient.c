@@ -16,10 +16,10 @@
 
 enum { MOST_CHUNKS = 16 };
 
-/* The backward workspace: turned weights, scratch per thread, partial sums per chunk. */
+/* The backward workspace: turned weights first, scratch per thread, partial sums per chunk. */
 struct parts {
-    size_t turned, scratch, partial, total; /* floats before each, and in all */
-    size_t each;                            /* of a thread's scratch */
+    size_t scratch, partial, total; /* floats before each, and in all */
+    size_t each;                    /* of a thread's scratch */
 };
 
 static size_t round_up(size_t floats)

@@ -5,9 +5,9 @@
  * as far as it comes in the order of struct nn_epilogue: the other branch of a residual block, the
  * per-channel affine map that a batch norm has become at inference, a relu, and another such map.
  * Affine maps in a row are one map. A convolution by Winograd has 4x4 values at hand and can pool
- * them. Where such a map follows something else, it is one pass, and
- * the relu after it rides along. A relu's backward is a mask, and batch norm's backward reads the
- * relu's output anyway. Dropout at inference, and reshapes, are other names for their input.
+ * them. Where such a map follows something else, it is one pass, and the relu after it rides along.
+ * A relu's backward is a mask, and batch norm's backward reads the relu's output anyway. Dropout at
+ * inference, and reshapes, are other names for their input.
  *
  * In training a batch norm's map cannot ride along with what comes before, for the statistics have
  * to be known first; it rides along with what reads it.

@@ -344,7 +344,7 @@ static size_t place_values(struct nn_graph *graph, enum nn_kind kind, size_t off
 enum nn_status nn_graph_seal(struct nn_graph *graph)
 {
     if (graph->status) return nn_graph_status(graph);
-    if (graph->released)
+    if (graph->released_by)
         return nn_fail(graph->context, NN_ERROR_ARGUMENT,
                        "this graph's weights are gone: a plan was compiled with release_weights");
     if (graph->values) return NN_OK;

@@ -96,7 +96,9 @@ struct nn_graph {
      * exists ("sealed") no parameter can be added. */
     float *values;
     size_t trained_floats, value_floats;
-    bool released;    /* some values are gone: see nn_plan_options.release_weights */
+    /* The plan that gave back the memory of weights (see nn_plan_options.release_weights): no other
+     * can run any more. */
+    const struct nn_plan *released_by;
     uint64_t version; /* raised whenever values may have changed */
 };
 

@@ -64,7 +64,10 @@ static size_t count_bytes(const struct nn_plan *plan, const struct nn_step *step
 {
     if (step->op->place) return count_copied(plan, step) * sizeof(float);
     size_t value = nn_node_count_for(step->node, plan->batch);
-    if (step->epilogue.pool) value /= 4;
+    if (step->epilogue.pool) { /* pairs of rows, of columns: an odd one is left out */
+        const int *of = step->node->shape.dim;
+        value = value / (size_t)(of[1] * of[2]) * (size_t)(of[1] / 2 * (of[2] / 2));
+    }
     if (step->leaves_affine) value = 0;
     size_t floats = step->epilogue.residual ? 2 * value : value;
     for (int i = 0; i < step->node->inputs; i++)

@@ -22,11 +22,11 @@ static void compose(struct nn_step *step)
 }
 
 /* One weight after another, so that never all are there twice. */
-static void release(struct nn_step *step)
+static void release(const struct nn_plan *plan, const struct nn_step *step)
 {
     const struct nn_node *weights = step->node->input[1];
     if (!step->sole_user) return;
-    weights->graph->released = true;
+    weights->graph->released_by = plan;
     nn_give_back(weights->graph->values + weights->offset,
                  nn_shape_count(weights->shape) * sizeof(float));
 }
@@ -36,14 +36,22 @@ static void prepare(struct nn_plan *plan)
     for (int t = 0; t < plan->constant_count && !plan->constants_done; t++)
         plan->constant[t].op->forward(&plan->constant[t]);
     plan->constants_done = true;
-    if (plan->prepared == plan->graph->version + 1 || plan->graph->released) return;
+    if (plan->prepared == plan->graph->version + 1 || plan->graph->released_by) return;
     for (int t = 0; t < plan->prepare_count; t++) {
         struct nn_step *step = &plan->prepare[t];
         step->op->prepare(step);
         if (step->compose) compose(step);
-        if (plan->release_weights && step->op->replaces_weights) release(step);
+        if (plan->release_weights && step->op->replaces_weights) release(plan, step);
     }
     plan->prepared = plan->graph->version + 1;
+}
+
+static enum nn_status check_weights(const struct nn_plan *plan)
+{
+    if (plan->graph->released_by && plan->graph->released_by != plan)
+        return nn_fail(plan->context, NN_ERROR_ARGUMENT,
+                       "the weights are gone: another plan was compiled with release_weights");
+    return NN_OK;
 }
 
 enum nn_status nn_run_begin(struct nn_plan *plan, int images)
@@ -51,9 +59,8 @@ enum nn_status nn_run_begin(struct nn_plan *plan, int images)
     if (images < 1 || images > plan->batch)
         return nn_fail(plan->context, NN_ERROR_ARGUMENT,
                        "this plan runs 1 to %d images at once, not %d", plan->batch, images);
-    if (plan->graph->released && !plan->prepared)
-        return nn_fail(plan->context, NN_ERROR_ARGUMENT,
-                       "another plan of this graph was compiled with release_weights");
+    enum nn_status status = check_weights(plan);
+    if (status) return status;
     plan->run.images = images;
     prepare(plan);
     return NN_OK;
@@ -97,6 +104,8 @@ enum nn_status nn_backward(struct nn_plan *plan)
     if (!plan->training || !plan->forward_done)
         return nn_fail(plan->context, NN_ERROR_ARGUMENT,
                        "nn_backward follows nn_forward of a plan compiled with a loss");
+    enum nn_status status = check_weights(plan);
+    if (status) return status;
     plan->loss_seed[0] = 1.0f;
     for (int t = 0; t < plan->backward_count; t++)
         plan->backward[t].op->backward(&plan->backward[t]);

@@ -1,15 +1,16 @@
 #!/bin/sh
-# Runs TAP-printing test programs and scripts from the top folder, shows what failed or was
-# skipped, and ends with "N passed, N failed", and ", N skipped" where that happened. The programs
-# of docs/learn print for people, and end with 0 when all was as they say: one check each.
+# Runs TAP-printing test programs and scripts from the top folder, as many at a time as there are
+# cores (JOBS says otherwise), shows what failed or was skipped, and ends with "N passed, N failed",
+# and ", N skipped" where that happened. The programs of docs/learn print for people, and end with 0
+# when all was as they say: one check each.
 #   usage: tests/run.sh PROGRAM...
-passed=0 failed=0 skipped=0
-log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
 # Who hangs has failed: nothing here takes a minute, unless a sanitizer or an emulator runs it.
 limit=''
 command -v timeout > /dev/null 2>&1 && limit='timeout 300'
-for program in "$@"; do
+
+# run_one PROGRAM LOG: what it comes to on standard output, and the counts beside the log.
+run_one() {
+    program=$1 log=$2
     case $program in
     *.sh) $limit sh "$program" > "$log" 2>&1 < /dev/null ;;
     *) $limit ${RUNNER-} "$program" > "$log" 2>&1 < /dev/null ;;
@@ -23,17 +24,30 @@ for program in "$@"; do
     # A program that died, or reported nothing, is a failure of its own.
     if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
     if ! grep -q '^1\.\.' "$log" && [ "$f" -eq 0 ]; then f=1; fi
+    echo "$p $f $s" > "$log.count"
     printf '%-32s %5d passed %3d failed %3d skipped\n' "$(basename "$program")" "$p" "$f" "$s"
     grep '# SKIP' "$log" | sed 's/^ok [0-9]* - /    skipped: /; s/# SKIP/:/'
     if [ "$f" -gt 0 ]; then
         grep -A 3 '^not ok' "$log" | head -60 | sed 's/^/    /'
         [ $status -ne 0 ] && { echo "    exit status $status; the last lines:"; tail -15 "$log" | sed 's/^/    | /'; }
     fi
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-done
-if [ "$skipped" -gt 0 ]; then
-    echo "$passed passed, $failed failed, $skipped skipped"
-else
-    echo "$passed passed, $failed failed"
+}
+
+if [ "${1-}" = --one ]; then # of several side by side: what it prints comes in one piece
+    log=$(mktemp "$2/XXXXXX") || exit 1
+    run_one "$3" "$log" > "$log.said"
+    cat "$log.said"
+    exit 0
 fi
-[ "$failed" -eq 0 ]
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1)}
+printf '%s\n' "$@" | xargs -P "$jobs" -n 1 sh "$0" --one "$folder"
+if [ "$(find "$folder" -name '*.count' | wc -l)" -ne $# ]; then
+    echo "not all of $# programs were run"
+    exit 1
+fi
+cat "$folder"/*.count | awk '{ passed += $1; failed += $2; skipped += $3 } END {
+    if (skipped > 0) printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+    else printf "%d passed, %d failed\n", passed, failed
+    exit failed > 0 }'

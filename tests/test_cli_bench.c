@@ -386,14 +386,19 @@ static void test_mistakes(void)
     check_refused("bench --seconds nan", "", 2, "--seconds");
 }
 
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value && *value;
+}
+
 /* An emulator, a sanitizer, one level of all? */
 static bool is_slow(void)
 {
 #if defined(__SANITIZE_ADDRESS__)
     return true;
 #else
-    const char *emulator = getenv("RUNNER"), *level = getenv("NN_CPU");
-    return (emulator && *emulator) || (level && *level);
+    return is_set("RUNNER") || is_set("NN_CPU");
 #endif
 }
 
@@ -412,8 +417,12 @@ int main(void)
         test_skip("bench without options", "it would take minutes here");
     else
         test_bench_all();
-    test_bench_levels();
-    test_bench_bf16();
+    if (is_set("RUNNER")) {
+        test_skip("bench of all levels, and of bf16", "it would take minutes in an emulator");
+    } else {
+        test_bench_levels();
+        test_bench_bf16();
+    }
     test_bench_model();
     test_bench_detector();
     test_summary_model();
