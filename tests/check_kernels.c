@@ -31,6 +31,7 @@ MAP(leaky_relu, a > 0.0 ? a : SLOPE * a, a, SLOPE)
 MAP(leaky_relu_backward, a > 0.0 ? b : SLOPE * b, a, b, SLOPE)
 MAP(add, a + b, a, b)
 MAP(mul, a *b, a, b)
+MAP(scale, a *FACTOR, a, FACTOR)
 MAP(multiply_add, y + a * FACTOR, a, FACTOR)
 
 /* In a double, the sum or product of two floats rounds to the same float as exact arithmetic, so
@@ -95,6 +96,7 @@ CHECK_MAP(leaky_relu, true)
 CHECK_MAP(leaky_relu_backward, true)
 CHECK_MAP(add, true)
 CHECK_MAP(mul, true)
+CHECK_MAP(scale, true)
 CHECK_MAP(multiply_add, false)
 
 /* ---- windows --------------------------------------------------------------------------------- */
@@ -256,9 +258,9 @@ int main(void)
 #name, check_##name                                                                        \
     }
     static const struct check CHECKS[] = {
-        ROW(relu),    ROW(relu_backward), ROW(leaky_relu),          ROW(leaky_relu_backward),
-        ROW(add),     ROW(mul),           ROW(multiply_add),        ROW(max_window),
-        ROW(dropout), ROW(dropout_rate),  ROW(max_window_backward),
+        ROW(relu),       ROW(relu_backward), ROW(leaky_relu),   ROW(leaky_relu_backward),
+        ROW(add),        ROW(mul),           ROW(scale),        ROW(multiply_add),
+        ROW(max_window), ROW(dropout),       ROW(dropout_rate), ROW(max_window_backward),
     };
     check_all(CHECKS, sizeof CHECKS / sizeof *CHECKS);
     return test_done();

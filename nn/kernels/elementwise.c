@@ -38,6 +38,11 @@ static void mul(float *y, const float *a, const float *b, size_t count)
     for (size_t i = 0; i < count; i++) y[i] = a[i] * b[i];
 }
 
+static void scale(float *y, const float *x, float factor, size_t count)
+{
+    for (size_t i = 0; i < count; i++) y[i] = x[i] * factor;
+}
+
 static void multiply_add(float *y, const float *a, float b, size_t count)
 {
     for (size_t i = 0; i < count; i++) y[i] += a[i] * b;
@@ -51,5 +56,6 @@ void nn_elementwise_scalar(struct nn_kernels *table)
     table->leaky_relu_backward = leaky_relu_backward;
     table->add = add;
     table->mul = mul;
+    table->scale = scale;
     table->multiply_add = multiply_add;
 }

@@ -68,6 +68,12 @@ static void mul(float *y, const float *a, const float *b, size_t count)
     MAP2(y, a, b, count, vf_mul(x_, z_));
 }
 
+static void scale(float *y, const float *x, float factor, size_t count)
+{
+    vf factors = vf_set1(factor);
+    MAP1(y, x, count, vf_mul(x_, factors));
+}
+
 static void multiply_add(float *y, const float *a, float b, size_t count)
 {
     vf factor = vf_set1(b);
@@ -82,5 +88,6 @@ void NN_LEVEL_NAME(nn_elementwise)(struct nn_kernels *table)
     table->leaky_relu_backward = leaky_relu_backward;
     table->add = add;
     table->mul = mul;
+    table->scale = scale;
     table->multiply_add = multiply_add;
 }

@@ -162,6 +162,7 @@ struct nn_dropout_draw {
       (float *dx, const float *x, const float *dy, float slope, size_t count))                     \
     X(add, (float *y, const float *a, const float *b, size_t count))   /* y may be a or b */       \
     X(mul, (float *y, const float *a, const float *b, size_t count))   /* y may be a or b */       \
+    X(scale, (float *y, const float *x, float factor, size_t count))   /* y may be x */            \
     X(multiply_add, (float *y, const float *a, float b, size_t count)) /* y += a * b */            \
     /* Per channel over rows of `channels` floats; y may be x. */                                  \
     X(scale_shift, (float *y, const float *x, const float *scale, const float *shift, size_t rows, \

@@ -70,7 +70,8 @@ static void forward_rows(const struct nn_step *step, size_t from, size_t to)
         const float *x = step->x[0] + row * channels;
         float *y = step->y + row * channels;
         float r = (float)inverse_length(step, x, channels);
-        for (size_t c = 0; c < channels; c++) y[c] = x[c] * r * scale[c];
+        step->kernels->mul(y, x, scale, channels);
+        step->kernels->scale(y, y, r, channels);
     }
 }
 
