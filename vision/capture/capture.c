@@ -6,6 +6,7 @@
  * missing, the error says how to convert the file elsewhere.
  */
 #include "vision/capture/capture.h"
+#include "vision/codec/codec.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -197,6 +198,10 @@ void vi_capture_close(struct vi_capture **capture)
     if (old->kind) old->kind->close(old);
     vi_stream_close(&old->stream);
     vi_image_free(context, &old->image);
+    vi_bytes_free(&old->whole, context);
+    nn_text_free(&old->label);
+    if (old->scratch) vi_scratch_free(old->scratch, context);
+    nn_free(context, old->scratch);
     nn_free(context, old->path);
     nn_free(context, old);
     *capture = NULL;
@@ -213,7 +218,7 @@ enum vi_found vi_capture_found(struct vi_capture *capture, enum nn_status status
     return VI_FOUND_ERROR;
 }
 
-static void count_broken(struct vi_capture *capture)
+void vi_capture_broken(struct vi_capture *capture)
 {
     struct vi_capture_info *info = &capture->info;
     info->broken++;
@@ -230,6 +235,8 @@ static enum nn_status next_found(struct vi_capture *capture, bool wanted, bool *
                        (long long)capture->next);
     for (int run = 0; run < MAX_BROKEN_RUN; run++) {
         capture->seconds = -1;
+        capture->arrived = 0;
+        capture->trouble = NULL;
         capture->name = NULL;
         enum vi_found found = capture->kind->read(capture, wanted);
         if (found == VI_FOUND_ERROR) return capture->status;
@@ -237,7 +244,7 @@ static enum nn_status next_found(struct vi_capture *capture, bool wanted, bool *
         if (*end) return NN_OK;
         capture->next++;
         if (found == VI_FOUND_FRAME) return NN_OK;
-        count_broken(capture);
+        vi_capture_broken(capture);
         if (!wanted) return NN_OK;
     }
     return capture->status =
@@ -257,6 +264,9 @@ enum nn_status vi_capture_read(struct vi_capture *capture, struct vi_frame *fram
     frame->seconds = capture->seconds;
     if (frame->seconds < 0) frame->seconds = info->rate > 0 ? (double)frame->index / info->rate : 0;
     frame->name = capture->name;
+    vi_capture_arrived(capture);
+    frame->arrived = capture->arrived;
+    frame->trouble = capture->trouble;
     if (info->width == 0) {
         info->width = frame->image.width;
         info->height = frame->image.height;
