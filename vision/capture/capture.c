@@ -6,6 +6,7 @@
  * missing, the error says how to convert the file elsewhere.
  */
 #include "vision/capture/capture.h"
+#include "vision/capture/v4l2.h"
 #include "vision/codec/codec.h"
 
 #include <errno.h>
@@ -173,21 +174,37 @@ enum nn_status vi_capture_from(struct vi_capture **capture, struct nn_context *c
     return status;
 }
 
-enum nn_status vi_capture_open(struct vi_capture **capture, struct nn_context *context,
-                               const char *path, const struct vi_capture_options *options)
+/* What has no first bytes: a folder, a camera. */
+static enum nn_status open_kind(struct vi_capture **capture, struct nn_context *context,
+                                const char *path, const struct vi_capture_options *options,
+                                const struct vi_camera_system *system)
+{
+    *capture = new_capture(context, NULL, path, options);
+    if (!*capture) return NN_ERROR_MEMORY;
+    (*capture)->cameras = system;
+    enum nn_status status = start(*capture, system ? &vi_source_camera : &vi_source_pictures);
+    if (status) vi_capture_close(capture);
+    return status;
+}
+
+enum nn_status vi_capture_open_camera(struct vi_capture **capture, struct nn_context *context,
+                                      const char *path, const struct vi_capture_options *options,
+                                      const struct vi_camera_system *system)
 {
     struct stat info;
     struct vi_stream *stream;
     *capture = NULL;
-    if (strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
-        *capture = new_capture(context, NULL, path, options);
-        if (!*capture) return NN_ERROR_MEMORY;
-        enum nn_status status = start(*capture, &vi_source_pictures);
-        if (status) vi_capture_close(capture);
-        return status;
-    }
+    if (vi_is_camera(path, system)) return open_kind(capture, context, path, options, system);
+    if (strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return open_kind(capture, context, path, options, NULL);
     enum nn_status status = vi_stream_open(&stream, context, path);
     return status ? status : vi_capture_from(capture, context, stream, path, options);
+}
+
+enum nn_status vi_capture_open(struct vi_capture **capture, struct nn_context *context,
+                               const char *path, const struct vi_capture_options *options)
+{
+    return vi_capture_open_camera(capture, context, path, options, &vi_camera_linux);
 }
 
 void vi_capture_close(struct vi_capture **capture)
@@ -291,7 +308,7 @@ bool vi_is_video(const char *path)
 {
     struct stat info;
     size_t size;
-    if (strcmp(path, "-") == 0) return true;
+    if (strcmp(path, "-") == 0 || vi_is_camera(path, &vi_camera_linux)) return true;
     if (stat(path, &info) != 0) return false;
     /* Looking at a pipe would take bytes from whoever reads it next. */
     if (!S_ISREG(info.st_mode)) return S_ISDIR(info.st_mode) || S_ISFIFO(info.st_mode);

@@ -68,6 +68,9 @@ enum vi_found {
     VI_FOUND_ERROR /* nothing more can come: the context's error says why; status in `status` */
 };
 
+struct vi_camera_system;
+struct vi_scratch;
+
 struct vi_source_kind {
     const char *format; /* vi_capture_info.format */
     /* Do these first bytes belong to it? `path` for what has none (folders: head is NULL). */
@@ -131,6 +134,7 @@ struct vi_yuv {
     const uint8_t *y, *u, *v; /* u, v NULL: grey */
     ptrdiff_t y_stride, uv_stride;
     int shift_x, shift_y; /* log2 of the chroma's subsampling */
+    int y_step, uv_step;  /* bytes from sample to sample, 1 or packed (2, 4); pairs (1, 2); 0: 1 */
     bool full;
 };
 void vi_capture_yuv(struct vi_capture *capture, const struct vi_yuv *yuv);

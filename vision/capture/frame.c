@@ -182,15 +182,19 @@ static void gray_row(uint8_t *to, const uint8_t *y, int width, struct weights w)
         to[0] = to[1] = to[2] = clamp((y[x] - w.black) * w.y + 32768);
 }
 
-static void color_row(uint8_t *to, const struct vi_yuv *yuv, int row, int width, struct weights w)
+struct line {
+    const uint8_t *y, *u, *v;
+    int width, shift;
+};
+
+/* Inlined where the steps are constants. */
+static inline void color_row(uint8_t *to, struct line line, struct weights w, int y_step,
+                             int uv_step)
 {
-    const uint8_t *y = yuv->y + row * yuv->y_stride;
-    const uint8_t *u = yuv->u + (row >> yuv->shift_y) * yuv->uv_stride;
-    const uint8_t *v = yuv->v + (row >> yuv->shift_y) * yuv->uv_stride;
-    int shift = yuv->shift_x;
-    for (int x = 0; x < width; x++, to += 3) {
-        int du = u[x >> shift] - 128, dv = v[x >> shift] - 128;
-        int luma = (y[x] - w.black) * w.y + 32768;
+    for (int x = 0; x < line.width; x++, to += 3) {
+        int at = (x >> line.shift) * uv_step;
+        int du = line.u[at] - 128, dv = line.v[at] - 128;
+        int luma = (line.y[x * y_step] - w.black) * w.y + 32768;
         to[0] = clamp(luma + w.rv * dv);
         to[1] = clamp(luma - w.gu * du - w.gv * dv);
         to[2] = clamp(luma + w.bu * du);
@@ -199,14 +203,24 @@ static void color_row(uint8_t *to, const struct vi_yuv *yuv, int row, int width,
 
 void vi_capture_yuv(struct vi_capture *capture, const struct vi_yuv *yuv)
 {
-    vi_capture_arrived(capture);
     const struct vi_image *image = &capture->image;
     struct weights w = yuv->full ? full_range : limited_range;
+    struct line line = {.width = image->width, .shift = yuv->shift_x};
+    vi_capture_arrived(capture);
     for (int row = 0; row < image->height; row++) {
         uint8_t *to = image->pixels + row * image->stride;
-        if (yuv->u && yuv->v)
-            color_row(to, yuv, row, image->width, w);
+        line.y = yuv->y + row * yuv->y_stride;
+        if (!yuv->u || !yuv->v) {
+            gray_row(to, line.y, line.width, w);
+            continue;
+        }
+        line.u = yuv->u + (row >> yuv->shift_y) * yuv->uv_stride;
+        line.v = yuv->v + (row >> yuv->shift_y) * yuv->uv_stride;
+        if (yuv->y_step == 2)
+            color_row(to, line, w, 2, 4);
+        else if (yuv->uv_step == 2)
+            color_row(to, line, w, 1, 2);
         else
-            gray_row(to, yuv->y + row * yuv->y_stride, image->width, w);
+            color_row(to, line, w, 1, 1);
     }
 }
