@@ -118,9 +118,12 @@ static inline int fake_poll(void *user, int file, int milliseconds)
     double end = fake->time + milliseconds / 1e3;
     if (milliseconds < 0) abort();
     while (file >= 0) {
-        if (!fake_node_of(fake, file)) return POLLERR | POLLHUP;
-        if (fake->no_poll || fake->readies) break;
-        bool comes = fake->on && fake->next_frame <= end;
+        const struct fake_node *node = fake_node_of(fake, file);
+        if (!node) return POLLERR | POLLHUP;
+        bool reads = !(node->capabilities & V4L2_CAP_STREAMING);
+        if (fake->no_poll || fake->readies || (reads && fake->next_frame <= fake->time))
+            return POLLIN;
+        bool comes = (fake->on || reads) && fake->next_frame <= end;
         if (fake->unplug_at > 0 && fake->unplug_at <= end &&
             (!comes || fake->unplug_at < fake->next_frame))
             fake->time = fake->unplug_at;
@@ -129,7 +132,6 @@ static inline int fake_poll(void *user, int file, int milliseconds)
         else
             break;
     }
-    if (file >= 0 && (fake->no_poll || fake->readies)) return POLLIN;
     fake->time = end;
     fake_advance(fake);
     return 0;
@@ -218,6 +220,7 @@ static inline void fake_start(struct fake *fake, struct nn_context *context)
     memset(fake, 0, sizeof *fake);
     fake->context = context;
     fake->time = 1000;
+    fake->next_frame = 1000.01;
     fake->interval = (struct v4l2_fract){1, 30};
     fake->system = (struct vi_camera_system){fake_open,     fake_close, fake_ioctl, fake_map,
                                              fake_unmap,    fake_poll,  fake_read,  fake_stat,
