@@ -1,16 +1,14 @@
 /* progress.c — bars on a terminal, nothing elsewhere. */
 #include "apps/app.h"
+#include "vision/vision.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 double app_seconds(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    return vi_clock();
 }
 
 bool app_is_terminal(void)

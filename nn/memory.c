@@ -102,6 +102,13 @@ void nn_free(struct nn_context *context, void *memory)
     allocator->release(allocator->user, header_of(memory), bytes + HEADER);
 }
 
+size_t nn_block_size(const void *memory)
+{
+    size_t bytes;
+    memcpy(&bytes, (const char *)memory - HEADER, sizeof bytes);
+    return bytes;
+}
+
 char *nn_strdup(struct nn_context *context, const char *text)
 {
     size_t size = strlen(text) + 1;

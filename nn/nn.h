@@ -94,6 +94,7 @@ void *nn_alloc(struct nn_context *context, size_t count, size_t size);
 /* Grows or shrinks; new bytes are zero. On failure returns NULL and `memory` stays valid. */
 void *nn_realloc(struct nn_context *context, void *memory, size_t count, size_t size);
 void nn_free(struct nn_context *context, void *memory);
+size_t nn_block_size(const void *memory); /* bytes of what nn_alloc or nn_realloc gave */
 char *nn_strdup(struct nn_context *context, const char *text);
 size_t nn_bytes_allocated(const struct nn_context *context); /* now held */
 size_t nn_bytes_peak(const struct nn_context *context);      /* most ever held */

@@ -232,7 +232,7 @@ struct vi_capture_options {
     double rate;
 };
 struct vi_capture_info {
-    const char *format;    /* "pictures", "y4m", "avi", "mp4", "mjpeg", "ffmpeg" */
+    const char *format;    /* "pictures", "y4m", "avi", "mp4", "mjpeg", "ffmpeg", "camera" */
     int width, height;     /* of the first frame, upright; 0 where not known before it is read */
     double rate;           /* frames per second; 0: not known */
     int64_t frames;        /* in all; -1: not known */
@@ -247,13 +247,20 @@ struct vi_frame {
     double seconds;        /* from the start: its own time stamp, or index / rate */
     const char *name;      /* file name of a picture in a folder; NULL for videos */
     double arrived;        /* when its bytes were there, undecoded: vi_clock's seconds */
-    const char *trouble;   /* cameras: NULL, or why there is no new picture; `image` says so, too */
+    const char *trouble;   /* cameras: NULL, or why there is no new picture: `image` is the last
+                              one, or says "no signal" */
 };
 
 /* Opens a folder of pictures (natural order, subfolders included), a single picture, .y4m,
  * Motion-JPEG in AVI or MP4/MOV, raw or multipart MJPEG (a file, a named pipe, or "-" for standard
  * input), and, through the ffmpeg program where it is installed, anything that reads. The bytes
- * decide, not the name. The first frame is not decoded yet. */
+ * decide, not the name. The first frame is not decoded yet.
+ *
+ * Cameras (Linux): "/dev/video0", a link to such a device, "0" where no file has that name,
+ * "camera:NAME" for the first one with NAME in its name. A camera never ends. Each read waits half
+ * a second at most and gives the newest frame; where none came, or the camera is unplugged,
+ * frame.trouble says so and the picture is the last one, or one that says "no signal": not one to
+ * be judged. Meanwhile the camera is looked for once a second. */
 enum nn_status vi_capture_open(struct vi_capture **capture, struct nn_context *context,
                                const char *path, const struct vi_capture_options *options);
 /* The next frame that can be decoded. *end: there are no more, `frame` is empty, and its index is
@@ -268,6 +275,40 @@ void vi_capture_close(struct vi_capture **capture);
 /* Do the file's first bytes (or its being a folder) say that vi_capture_open takes it, and is it
  * not a single picture? */
 bool vi_is_video(const char *path);
+
+/* ---- capture/v4l2*.c: the cameras of this machine (Linux) -------------------------------------
+ */
+
+enum vi_camera_use {
+    VI_CAMERA_UNKNOWN, /* it could not be asked */
+    VI_CAMERA_CAPTURE, /* gives pictures */
+    VI_CAMERA_METADATA,
+    VI_CAMERA_OUTPUT,
+    VI_CAMERA_OTHER /* codecs, radio ... */
+};
+enum { VI_CAMERA_RATES = 12 };
+struct vi_camera_mode {
+    char format[5]; /* "MJPG", "YUYV" ... */
+    bool readable;  /* vi_capture_open takes it */
+    bool compressed;
+    int width, height;             /* where there is a range of sizes: the largest */
+    int least_width, least_height; /* the smallest; 0: there is but one */
+    int step_width, step_height;
+    double rates[VI_CAMERA_RATES]; /* frames per second, the fastest first */
+    int rate_count;                /* 0: not known */
+    bool any_rate;                 /* all between the two rates */
+};
+struct vi_camera {
+    char path[32]; /* "/dev/video0" */
+    char name[33], driver[17], bus[33];
+    enum vi_camera_use use;
+    struct vi_camera_mode *modes; /* in the driver's order */
+    int mode_count;
+    char trouble[320]; /* why it cannot be used, in plain words; "": it can */
+};
+/* All video devices in the order of their numbers; none is no error. Opens each for a moment. */
+enum nn_status vi_cameras_list(struct vi_camera **cameras, int *count, struct nn_context *context);
+void vi_cameras_free(struct vi_camera **cameras, int *count, struct nn_context *context);
 
 /* ---- face/: where the faces are -------------------------------------------------------------- */
 

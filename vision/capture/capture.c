@@ -6,6 +6,8 @@
  * missing, the error says how to convert the file elsewhere.
  */
 #include "vision/capture/capture.h"
+#include "vision/capture/v4l2.h"
+#include "vision/codec/codec.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -172,21 +174,37 @@ enum nn_status vi_capture_from(struct vi_capture **capture, struct nn_context *c
     return status;
 }
 
-enum nn_status vi_capture_open(struct vi_capture **capture, struct nn_context *context,
-                               const char *path, const struct vi_capture_options *options)
+/* What has no first bytes: a folder, a camera. */
+static enum nn_status open_kind(struct vi_capture **capture, struct nn_context *context,
+                                const char *path, const struct vi_capture_options *options,
+                                const struct vi_camera_system *system)
+{
+    *capture = new_capture(context, NULL, path, options);
+    if (!*capture) return NN_ERROR_MEMORY;
+    (*capture)->cameras = system;
+    enum nn_status status = start(*capture, system ? &vi_source_camera : &vi_source_pictures);
+    if (status) vi_capture_close(capture);
+    return status;
+}
+
+enum nn_status vi_capture_open_camera(struct vi_capture **capture, struct nn_context *context,
+                                      const char *path, const struct vi_capture_options *options,
+                                      const struct vi_camera_system *system)
 {
     struct stat info;
     struct vi_stream *stream;
     *capture = NULL;
-    if (strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
-        *capture = new_capture(context, NULL, path, options);
-        if (!*capture) return NN_ERROR_MEMORY;
-        enum nn_status status = start(*capture, &vi_source_pictures);
-        if (status) vi_capture_close(capture);
-        return status;
-    }
+    if (vi_is_camera(path, system)) return open_kind(capture, context, path, options, system);
+    if (strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return open_kind(capture, context, path, options, NULL);
     enum nn_status status = vi_stream_open(&stream, context, path);
     return status ? status : vi_capture_from(capture, context, stream, path, options);
+}
+
+enum nn_status vi_capture_open(struct vi_capture **capture, struct nn_context *context,
+                               const char *path, const struct vi_capture_options *options)
+{
+    return vi_capture_open_camera(capture, context, path, options, &vi_camera_linux);
 }
 
 void vi_capture_close(struct vi_capture **capture)
@@ -197,6 +215,10 @@ void vi_capture_close(struct vi_capture **capture)
     if (old->kind) old->kind->close(old);
     vi_stream_close(&old->stream);
     vi_image_free(context, &old->image);
+    vi_bytes_free(&old->whole, context);
+    nn_text_free(&old->label);
+    if (old->scratch) vi_scratch_free(old->scratch, context);
+    nn_free(context, old->scratch);
     nn_free(context, old->path);
     nn_free(context, old);
     *capture = NULL;
@@ -213,7 +235,7 @@ enum vi_found vi_capture_found(struct vi_capture *capture, enum nn_status status
     return VI_FOUND_ERROR;
 }
 
-static void count_broken(struct vi_capture *capture)
+void vi_capture_broken(struct vi_capture *capture)
 {
     struct vi_capture_info *info = &capture->info;
     info->broken++;
@@ -230,6 +252,8 @@ static enum nn_status next_found(struct vi_capture *capture, bool wanted, bool *
                        (long long)capture->next);
     for (int run = 0; run < MAX_BROKEN_RUN; run++) {
         capture->seconds = -1;
+        capture->arrived = 0;
+        capture->trouble = NULL;
         capture->name = NULL;
         enum vi_found found = capture->kind->read(capture, wanted);
         if (found == VI_FOUND_ERROR) return capture->status;
@@ -237,7 +261,7 @@ static enum nn_status next_found(struct vi_capture *capture, bool wanted, bool *
         if (*end) return NN_OK;
         capture->next++;
         if (found == VI_FOUND_FRAME) return NN_OK;
-        count_broken(capture);
+        vi_capture_broken(capture);
         if (!wanted) return NN_OK;
     }
     return capture->status =
@@ -257,6 +281,9 @@ enum nn_status vi_capture_read(struct vi_capture *capture, struct vi_frame *fram
     frame->seconds = capture->seconds;
     if (frame->seconds < 0) frame->seconds = info->rate > 0 ? (double)frame->index / info->rate : 0;
     frame->name = capture->name;
+    vi_capture_arrived(capture);
+    frame->arrived = capture->arrived;
+    frame->trouble = capture->trouble;
     if (info->width == 0) {
         info->width = frame->image.width;
         info->height = frame->image.height;
@@ -281,7 +308,7 @@ bool vi_is_video(const char *path)
 {
     struct stat info;
     size_t size;
-    if (strcmp(path, "-") == 0) return true;
+    if (strcmp(path, "-") == 0 || vi_is_camera(path, &vi_camera_linux)) return true;
     if (stat(path, &info) != 0) return false;
     /* Looking at a pipe would take bytes from whoever reads it next. */
     if (!S_ISREG(info.st_mode)) return S_ISDIR(info.st_mode) || S_ISFIFO(info.st_mode);

@@ -68,6 +68,9 @@ enum vi_found {
     VI_FOUND_ERROR /* nothing more can come: the context's error says why; status in `status` */
 };
 
+struct vi_camera_system;
+struct vi_scratch;
+
 struct vi_source_kind {
     const char *format; /* vi_capture_info.format */
     /* Do these first bytes belong to it? `path` for what has none (folders: head is NULL). */
@@ -92,11 +95,22 @@ struct vi_capture {
     void *state;           /* the source's own */
     struct vi_image image; /* RGB, allocated anew only when a frame has another size */
     double seconds;        /* of the frame just read; negative: from index and rate */
+    double arrived;        /* vi_clock when its bytes were there; 0: not known yet */
+    const char *trouble;   /* why there is no new one */
     const char *name;      /* of the picture just read */
     enum nn_status status; /* what VI_FOUND_ERROR means; sticks */
     int64_t next;          /* index of the next frame */
+    /* Used again for each frame. */
+    struct nn_text label;
+    struct vi_bytes whole;
+    struct vi_scratch *scratch;
+    const struct vi_camera_system *cameras; /* v4l2.h */
 };
 
+/* Its bytes are there and decoding begins; called once more it changes nothing. */
+void vi_capture_arrived(struct vi_capture *capture);
+/* Counts a broken frame that the source itself passes over; the context's error says why. */
+void vi_capture_broken(struct vi_capture *capture);
 /* What reading a frame comes to: NN_OK a frame; out of memory or a failed read an error, since they
  * say nothing about the frame; all else a broken frame. */
 enum vi_found vi_capture_found(struct vi_capture *capture, enum nn_status status);
@@ -111,7 +125,7 @@ enum nn_status vi_capture_size(struct vi_capture *capture, int width, int height
 /* Decodes a JPEG frame into capture->image; adds the standard Huffman tables where the camera left
  * them out (as Motion-JPEG allows; ITU-T T.81, annex K.3). Other pictures are taken as well. `name`
  * for messages; NULL: path and number of the frame. */
-enum nn_status vi_capture_jpeg(struct vi_capture *capture, uint8_t *bytes, size_t size,
+enum nn_status vi_capture_jpeg(struct vi_capture *capture, const uint8_t *bytes, size_t size,
                                const char *name);
 /* 4:2:0, 4:2:2, 4:4:4 or grey planes to capture->image (which has been sized). BT.601, limited
  * range unless `full`. Chroma is shared by the pixels it was taken from (as swscale's fast path
@@ -120,6 +134,7 @@ struct vi_yuv {
     const uint8_t *y, *u, *v; /* u, v NULL: grey */
     ptrdiff_t y_stride, uv_stride;
     int shift_x, shift_y; /* log2 of the chroma's subsampling */
+    int y_step, uv_step;  /* bytes from sample to sample, 1 or packed (2, 4); pairs (1, 2); 0: 1 */
     bool full;
 };
 void vi_capture_yuv(struct vi_capture *capture, const struct vi_yuv *yuv);

@@ -3,9 +3,15 @@
  * and planes of luma and chroma.
  */
 #include "vision/capture/capture.h"
+#include "vision/codec/codec.h"
 
 #include <stdio.h>
 #include <string.h>
+
+void vi_capture_arrived(struct vi_capture *capture)
+{
+    if (capture->arrived == 0) capture->arrived = vi_clock();
+}
 
 enum nn_status vi_capture_size(struct vi_capture *capture, int width, int height)
 {
@@ -83,40 +89,66 @@ static bool lacks_tables(const uint8_t *bytes, size_t size)
     return false;
 }
 
-enum nn_status vi_capture_jpeg(struct vi_capture *capture, uint8_t *bytes, size_t size,
+/* The tables are added in a block that is used again for each frame. */
+static enum nn_status add_tables(struct vi_capture *capture, struct vi_source *source)
+{
+    struct vi_bytes *whole = &capture->whole;
+    whole->size = 0;
+    enum nn_status status =
+        vi_bytes_append(whole, capture->context, NULL, source->size + sizeof standard_tables);
+    if (status) return status;
+    memcpy(whole->data, source->bytes, 2);
+    memcpy(whole->data + 2, standard_tables, sizeof standard_tables);
+    memcpy(whole->data + 2 + sizeof standard_tables, source->bytes + 2, source->size - 2);
+    source->bytes = whole->data;
+    source->size = whole->size;
+    return NN_OK;
+}
+
+/* The picture before gives its memory to the next one. */
+static void recycle(struct vi_capture *capture)
+{
+    if (capture->scratch)
+        vi_scratch_keep(capture->scratch, capture->context, capture->image.pixels);
+    else
+        nn_free(capture->context, capture->image.pixels);
+    capture->image = (struct vi_image){0};
+}
+
+enum nn_status vi_capture_jpeg(struct vi_capture *capture, const uint8_t *bytes, size_t size,
                                const char *name)
 {
     struct nn_context *context = capture->context;
+    bool stream = capture->kind != &vi_source_pictures;
     struct vi_decode_options options = {
         .color = VI_RGB,
         .max_pixels = capture->options.max_pixels,
         /* How a video is turned is its container's to say. */
-        .as_stored = capture->kind != &vi_source_pictures,
+        .as_stored = stream,
     };
-    struct nn_text text = {.context = context};
-    uint8_t *whole = NULL;
-    enum nn_status status = NN_ERROR_MEMORY;
-    /* Before, not after: two large pictures need not lie in memory at once. */
-    vi_image_free(context, &capture->image);
+    struct vi_image image;
+    vi_capture_arrived(capture);
+    /* Before, not after: two large pictures need not lie in memory at once. But a camera's last
+     * good one stays until there is another. */
+    if (!capture->info.live) recycle(capture);
+    if (stream && !capture->scratch) {
+        capture->scratch = nn_alloc(context, 1, sizeof *capture->scratch);
+        if (!capture->scratch) return NN_ERROR_MEMORY;
+    }
     if (!name) {
-        nn_text_printf(&text, "%s, frame %lld", capture->path, (long long)capture->next);
-        if (text.failed) goto done;
-        name = text.data;
+        capture->label.context = context;
+        capture->label.size = 0;
+        nn_text_printf(&capture->label, "%s, frame %lld", capture->path, (long long)capture->next);
+        if (capture->label.failed) return NN_ERROR_MEMORY;
+        name = capture->label.data;
     }
-    if (lacks_tables(bytes, size)) {
-        whole = nn_alloc(context, size + sizeof standard_tables, 1);
-        if (!whole) goto done;
-        memcpy(whole, bytes, 2);
-        memcpy(whole + 2, standard_tables, sizeof standard_tables);
-        memcpy(whole + 2 + sizeof standard_tables, bytes + 2, size - 2);
-        bytes = whole;
-        size += sizeof standard_tables;
-    }
-    status = vi_decode(&capture->image, context, bytes, size, &options, name);
-done:
-    nn_free(context, whole);
-    nn_text_free(&text);
-    return status;
+    struct vi_source source = {context, bytes, size, name, capture->scratch};
+    enum nn_status status = lacks_tables(bytes, size) ? add_tables(capture, &source) : NN_OK;
+    if (!status) status = vi_decode_source(&image, &source, &options);
+    if (status) return status;
+    recycle(capture);
+    capture->image = image;
+    return NN_OK;
 }
 
 /* ---- luma and chroma ------------------------------------------------------------------------- */
@@ -150,15 +182,19 @@ static void gray_row(uint8_t *to, const uint8_t *y, int width, struct weights w)
         to[0] = to[1] = to[2] = clamp((y[x] - w.black) * w.y + 32768);
 }
 
-static void color_row(uint8_t *to, const struct vi_yuv *yuv, int row, int width, struct weights w)
+struct line {
+    const uint8_t *y, *u, *v;
+    int width, shift;
+};
+
+/* Inlined where the steps are constants. */
+static inline void color_row(uint8_t *to, struct line line, struct weights w, int y_step,
+                             int uv_step)
 {
-    const uint8_t *y = yuv->y + row * yuv->y_stride;
-    const uint8_t *u = yuv->u + (row >> yuv->shift_y) * yuv->uv_stride;
-    const uint8_t *v = yuv->v + (row >> yuv->shift_y) * yuv->uv_stride;
-    int shift = yuv->shift_x;
-    for (int x = 0; x < width; x++, to += 3) {
-        int du = u[x >> shift] - 128, dv = v[x >> shift] - 128;
-        int luma = (y[x] - w.black) * w.y + 32768;
+    for (int x = 0; x < line.width; x++, to += 3) {
+        int at = (x >> line.shift) * uv_step;
+        int du = line.u[at] - 128, dv = line.v[at] - 128;
+        int luma = (line.y[x * y_step] - w.black) * w.y + 32768;
         to[0] = clamp(luma + w.rv * dv);
         to[1] = clamp(luma - w.gu * du - w.gv * dv);
         to[2] = clamp(luma + w.bu * du);
@@ -169,11 +205,22 @@ void vi_capture_yuv(struct vi_capture *capture, const struct vi_yuv *yuv)
 {
     const struct vi_image *image = &capture->image;
     struct weights w = yuv->full ? full_range : limited_range;
+    struct line line = {.width = image->width, .shift = yuv->shift_x};
+    vi_capture_arrived(capture);
     for (int row = 0; row < image->height; row++) {
         uint8_t *to = image->pixels + row * image->stride;
-        if (yuv->u && yuv->v)
-            color_row(to, yuv, row, image->width, w);
+        line.y = yuv->y + row * yuv->y_stride;
+        if (!yuv->u || !yuv->v) {
+            gray_row(to, line.y, line.width, w);
+            continue;
+        }
+        line.u = yuv->u + (row >> yuv->shift_y) * yuv->uv_stride;
+        line.v = yuv->v + (row >> yuv->shift_y) * yuv->uv_stride;
+        if (yuv->y_step == 2)
+            color_row(to, line, w, 2, 4);
+        else if (yuv->uv_step == 2)
+            color_row(to, line, w, 1, 2);
         else
-            gray_row(to, yuv->y + row * yuv->y_stride, image->width, w);
+            color_row(to, line, w, 1, 1);
     }
 }

@@ -11,12 +11,24 @@
 
 #include "vision/vision.h"
 
+/* Memory that decoding one picture leaves for the next one of its kind, so that a video's frames
+ * come without calls of the allocator. All zero at first. */
+enum { VI_MAX_KEPT = 16 };
+struct vi_scratch {
+    void *blocks[VI_MAX_KEPT];
+    bool fresh[VI_MAX_KEPT]; /* used for the picture before: what is not used again goes */
+};
+/* Takes a block from nn_alloc (or NULL) over. */
+void vi_scratch_keep(struct vi_scratch *scratch, struct nn_context *context, void *memory);
+void vi_scratch_free(struct vi_scratch *scratch, struct nn_context *context);
+
 /* A file in memory, and who is told what is wrong with it. */
 struct vi_source {
     struct nn_context *context;
     const uint8_t *bytes;
     size_t size;
-    const char *name; /* for messages */
+    const char *name;           /* for messages */
+    struct vi_scratch *scratch; /* NULL: the allocator is called */
 };
 
 /* What decoding needs to know beyond vi_header. */
@@ -44,6 +56,9 @@ enum nn_status vi_jpeg_inspect(struct vi_layout *layout, const struct vi_source 
                                bool whole);
 enum nn_status vi_png_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
 enum nn_status vi_pnm_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
+/* vi_decode; options NULL: the defaults. */
+enum nn_status vi_decode_source(struct vi_image *image, const struct vi_source *source,
+                                const struct vi_decode_options *options);
 /* One of them, or an error that says what the file is instead. */
 enum nn_status vi_inspect(struct vi_layout *layout, const struct vi_source *source, bool whole);
 

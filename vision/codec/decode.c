@@ -46,18 +46,19 @@ static enum nn_status decode_pixels(struct vi_image *image, const struct vi_sour
     return NN_OK;
 }
 
-enum nn_status vi_decode(struct vi_image *image, struct nn_context *context, const void *bytes,
-                         size_t size, const struct vi_decode_options *options, const char *name)
+enum nn_status vi_decode_source(struct vi_image *image, const struct vi_source *from,
+                                const struct vi_decode_options *options)
 {
     static const struct vi_decode_options defaults;
     if (!options) options = &defaults;
-    struct vi_source source = {context, bytes, size, name};
+    struct vi_source source = *from;
+    struct nn_context *context = source.context;
     struct vi_layout layout;
     uint64_t limit = options->max_bytes ? options->max_bytes : default_bytes;
     memset(image, 0, sizeof *image);
-    if (size > limit)
+    if (source.size > limit)
         return vi_source_fail(&source, NN_ERROR_UNSUPPORTED,
-                              "the file has %zu bytes, the limit is %llu", size,
+                              "the file has %zu bytes, the limit is %llu", source.size,
                               (unsigned long long)limit);
     /* The limit comes before the full look: a giant is refused by its header alone. */
     enum nn_status status = vi_inspect(&layout, &source, false);
@@ -77,6 +78,13 @@ enum nn_status vi_decode(struct vi_image *image, struct nn_context *context, con
     status = vi_upright(image, context, layout.orientation);
     if (status) vi_image_free(context, image);
     return status;
+}
+
+enum nn_status vi_decode(struct vi_image *image, struct nn_context *context, const void *bytes,
+                         size_t size, const struct vi_decode_options *options, const char *name)
+{
+    struct vi_source source = {context, bytes, size, name, NULL};
+    return vi_decode_source(image, &source, options);
 }
 
 enum nn_status vi_read(struct vi_image *image, struct nn_context *context, const char *path,

@@ -75,7 +75,7 @@ enum nn_status vi_inspect(struct vi_layout *layout, const struct vi_source *sour
 enum nn_status vi_decode_header(struct vi_header *header, struct nn_context *context,
                                 const void *bytes, size_t size, const char *name)
 {
-    struct vi_source source = {context, bytes, size, name};
+    struct vi_source source = {context, bytes, size, name, NULL};
     struct vi_layout layout;
     enum nn_status status = vi_inspect(&layout, &source, false);
     *header = layout.header;

@@ -18,6 +18,7 @@ static __thread struct {
     size_t limit;
     bool refused; /* memory ran out, or the limit was hit */
     void *blocks[MAX_BLOCKS];
+    struct vi_scratch *scratch; /* NULL: none is kept */
 } call;
 
 /* The slot of a block; of NULL: one that is free. NULL if there is none. */
@@ -28,10 +29,42 @@ static void **slot_of(const void *memory)
     return NULL;
 }
 
+void vi_scratch_keep(struct vi_scratch *scratch, struct nn_context *context, void *memory)
+{
+    for (int i = 0; i < VI_MAX_KEPT && memory; i++) {
+        if (scratch->blocks[i]) continue;
+        scratch->blocks[i] = memory;
+        scratch->fresh[i] = true;
+        return;
+    }
+    nn_free(context, memory);
+}
+
+void vi_scratch_free(struct vi_scratch *scratch, struct nn_context *context)
+{
+    for (int i = 0; i < VI_MAX_KEPT; i++) nn_free(context, scratch->blocks[i]);
+    *scratch = (struct vi_scratch){0};
+}
+
+/* A kept block of this size, all zero as a new one; NULL: there is none. */
+static void *kept_block(size_t size)
+{
+    for (int i = 0; call.scratch && i < VI_MAX_KEPT; i++) {
+        void *memory = call.scratch->blocks[i];
+        if (!memory || nn_block_size(memory) != size) continue;
+        call.scratch->blocks[i] = NULL;
+        return memset(memory, 0, size);
+    }
+    return NULL;
+}
+
 static void *call_realloc(void *memory, size_t size)
 {
     void *grown = NULL, **slot = slot_of(memory);
-    if (slot && size <= call.limit) grown = nn_realloc(call.context, memory, size, 1);
+    if (slot && size <= call.limit) {
+        if (!memory) grown = kept_block(size);
+        if (!grown) grown = nn_realloc(call.context, memory, size, 1);
+    }
     if (grown)
         *slot = grown;
     else
@@ -43,7 +76,10 @@ static void call_free(void *memory)
 {
     void **slot = memory ? slot_of(memory) : NULL;
     if (slot) *slot = NULL;
-    nn_free(call.context, memory);
+    if (call.scratch)
+        vi_scratch_keep(call.scratch, call.context, memory);
+    else
+        nn_free(call.context, memory);
 }
 
 static unsigned char *call_deflate(unsigned char *data, int size, int *out_size, int quality)
@@ -123,6 +159,7 @@ static void begin(struct nn_context *context, size_t limit)
     call.context = context;
     call.limit = limit;
     call.refused = false;
+    call.scratch = NULL;
 }
 
 /* Ends a call, of which only `result` stays allocated; did it run into the limit or out of
@@ -133,6 +170,12 @@ static bool end(const void *result)
         if (call.blocks[i] != result) nn_free(call.context, call.blocks[i]);
         call.blocks[i] = NULL;
     }
+    for (int i = 0; call.scratch && i < VI_MAX_KEPT; i++) {
+        if (call.scratch->fresh[i]) continue;
+        nn_free(call.context, call.scratch->blocks[i]);
+        call.scratch->blocks[i] = NULL;
+    }
+    call.scratch = NULL;
     call.context = NULL;
     call.limit = 0;
     return call.refused;
@@ -159,6 +202,8 @@ enum nn_status vi_stb_decode(uint8_t **pixels, const struct vi_source *source,
                               "can be decoded",
                               source->size, INT_MAX / 2);
     begin(source->context, decode_limit(source, header));
+    call.scratch = source->scratch;
+    for (int i = 0; call.scratch && i < VI_MAX_KEPT; i++) call.scratch->fresh[i] = false;
     uint8_t *made =
         stbi_load_from_memory(source->bytes, (int)source->size, &width, &height, &stored, channels);
     bool refused = end(made);
@@ -179,7 +224,7 @@ enum nn_status vi_stb_decode(uint8_t **pixels, const struct vi_source *source,
 enum nn_status vi_inflate(struct nn_context *context, void *to, size_t to_size, const void *from,
                           size_t from_size, const char *name)
 {
-    struct vi_source source = {context, from, from_size, name};
+    struct vi_source source = {context, from, from_size, name, NULL};
     if (to_size > INT_MAX / 2 || from_size > INT_MAX / 2)
         return vi_source_fail(&source, NN_ERROR_UNSUPPORTED,
                               "%zu bytes are too many to be decompressed",
