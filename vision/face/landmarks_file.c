@@ -48,11 +48,12 @@ static enum nn_status fail(struct reader *reader, const char *what)
                    (unsigned long long)vi_stream_tell(reader->stream));
 }
 
-static uint64_t le64(const uint8_t *bytes)
+/* Spelt out: compilers know this for the one load that it mostly is. */
+static inline uint64_t le64(const uint8_t *b)
 {
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--) value = value << 8 | bytes[i];
-    return value;
+    return (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 |
+           (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 |
+           (uint64_t)b[7] << 56;
 }
 
 /* Returns what follows the integer, NULL: it is none. Looks at 9 bytes. */
