@@ -7,7 +7,6 @@
  */
 #include "vision/face/landmarks.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -121,4 +120,26 @@ void vi_shape_find(const struct vi_shape *shape, struct vi_point *points,
         points[i].x = place(frame.x + frame.width * (double)now[2 * i]);
         points[i].y = place(frame.y + frame.height * (double)now[2 * i + 1]);
     }
+}
+
+/* Measured on 458 faces that both detectors found (photographs and videos, four fifths of the boxes
+ * within a tenth of this): dlib's side over the root of the box's area, and how far down the box
+ * dlib's centre lies. dlib itself knows sizes in steps of a fifth; between 0.9 and 1.05 the points
+ * stay where they are, to 1.5 % of the distance between the eyes. */
+static const double SIDE = 0.95, DOWN = 0.57;
+
+static int whole(double value)
+{
+    return (int)floor(fmin(fmax(value, -1e6), 1e6) + 0.5);
+}
+
+void vi_shape_box(int box[4], const struct vi_face *face)
+{
+    const double width = (double)face->x2 - (double)face->x1;
+    const double height = (double)face->y2 - (double)face->y1;
+    const double side = SIDE * sqrt(fmax(width * height, 0));
+    box[0] = whole(((double)face->x1 + (double)face->x2 - side) / 2);
+    box[1] = whole((double)face->y1 + DOWN * height - side / 2);
+    box[2] = box[0] + whole(side) - 1;
+    box[3] = box[1] + whole(side) - 1;
 }
