@@ -37,8 +37,7 @@ static enum nn_status tell(struct shots *shots, const struct shot *shot)
     return app_print(shots->app, &text);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static enum nn_status look(struct shots *shots, struct shot *shot)
 {
@@ -140,8 +139,7 @@ static enum nn_status look_at_video(struct shots *shots, const char *path)
     return status;
 }
 
-/* ---- run --------------------------------------------------------------------------------------
- */
+/* ---- run ------------------------------------------------------------------------------------- */
 
 enum nn_status shots_open(struct shots *shots, const char *output)
 {
