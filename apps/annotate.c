@@ -61,6 +61,44 @@ void annotate_faces(const struct vi_image *image, const struct vi_face *faces, i
     for (int i = count; i > 0; i--) draw_confidence(image, &faces[i - 1], style);
 }
 
+/* Lines of the 68 points (Sagonas et al., "300 Faces in-the-Wild Challenge", 2013). */
+static const struct {
+    uint8_t first, last;
+    bool closed;
+} LINES[] = {{0, 16, false}, {17, 21, false}, {22, 26, false}, {27, 30, false}, {30, 35, true},
+             {36, 41, true}, {42, 47, true},  {48, 59, true},  {60, 67, true}};
+
+static void draw_part(const struct vi_image *image, const struct vi_point *points, int part,
+                      double thickness, struct vi_rgb color)
+{
+    const int first = LINES[part].first, last = LINES[part].last;
+    for (int i = first; i < last + LINES[part].closed; i++) {
+        const struct vi_point *a = &points[i], *b = &points[i < last ? i + 1 : first];
+        vi_draw_line(image, (double)a->x + 0.5, (double)a->y + 0.5, (double)b->x + 0.5,
+                     (double)b->y + 0.5, thickness, color, 1);
+    }
+}
+
+/* Thin, so that small eyes can be seen through them: sized by the face. */
+void annotate_points(const struct vi_image *image, const struct vi_point *points, int count)
+{
+    double low = INFINITY, high = -INFINITY;
+    for (int i = 0; i < count; i++) {
+        low = fmin(low, (double)points[i].x);
+        high = fmax(high, (double)points[i].x);
+    }
+    const double line = limit((high - low) / 200, 0.7, 4), dot = 1.2 * line;
+    for (size_t i = 0; count == 68 && i < sizeof LINES / sizeof *LINES; i++)
+        draw_part(image, points, (int)i, line + 1, DARK);
+    for (size_t i = 0; count == 68 && i < sizeof LINES / sizeof *LINES; i++)
+        draw_part(image, points, (int)i, line, LINE);
+    for (int i = 0; i < count; i++) {
+        const double x = (double)points[i].x + 0.5, y = (double)points[i].y + 0.5;
+        vi_fill_circle(image, x, y, dot + 0.5, DARK, 1);
+        vi_fill_circle(image, x, y, dot, LINE, 1);
+    }
+}
+
 /* ---- where to
  * ------------------------------------------------------------------------------------
  */

@@ -7,6 +7,8 @@
 
 /* A frame around each face and its confidence, onto an RGB image; the first face lies on top. */
 void annotate_faces(const struct vi_image *image, const struct vi_face *faces, int count);
+/* A shape's points; 68 of them are joined to brows, eyes, nose, mouth and jaw. */
+void annotate_points(const struct vi_image *image, const struct vi_point *points, int count);
 
 /* Where annotated pictures go: into a folder, under the names of what they show, or to the one name
  * that was given. */

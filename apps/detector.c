@@ -1,4 +1,4 @@
-/* detector.c — which detector, and which files it may look at. */
+/* detector.c — which detector, which landmarks, and which files they may look at. */
 #include "apps/detector.h"
 
 #include <stdlib.h>
@@ -21,6 +21,23 @@ enum nn_status app_open_detector(struct vi_detector **detector, struct app *app,
                    "no face detector: name one with -d DIR or in $LIVENESS_DETECTOR, or let "
                    "weights/fetch.sh put OpenCV's into %s",
                    USUAL);
+}
+
+enum nn_status app_open_shape(struct vi_shape **shape, struct app *app, const char *path)
+{
+    static const char *const USUAL_SHAPES[] = {
+        "weights/landmarks/shape_predictor_68_face_landmarks.dat",
+        "/usr/share/dlib/shape_predictor_68_face_landmarks.dat",
+    };
+    struct stat info;
+    if (!path) path = getenv("LIVENESS_LANDMARKS");
+    for (int i = 0; i < 2 && (!path || !*path); i++)
+        if (stat(USUAL_SHAPES[i], &info) == 0) path = USUAL_SHAPES[i];
+    if (path && *path) return vi_shape_open(shape, app->context, path);
+    *shape = NULL;
+    return nn_fail(app->context, NN_ERROR_ARGUMENT,
+                   "no landmarks: name dlib's file with -p FILE or in $LIVENESS_LANDMARKS, let "
+                   "weights/fetch.sh put it into weights/landmarks, or install libdlib-data");
 }
 
 bool app_shows_something(const char *path)

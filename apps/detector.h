@@ -12,6 +12,11 @@
  * of APP_PRECISION. */
 enum nn_status app_open_detector(struct vi_detector **detector, struct app *app, const char *path,
                                  int precision);
+#define SHAPE_HELP                                                                                 \
+    "dlib's file of landmarks; without it $LIVENESS_LANDMARKS, weights/landmarks or Debian's"
+/* Opens the shape predictor `path`; NULL: where $LIVENESS_LANDMARKS says, what weights/fetch.sh
+ * downloaded, or Debian's libdlib-data installed. */
+enum nn_status app_open_shape(struct vi_shape **shape, struct app *app, const char *path);
 /* Pictures by their names, videos by their bytes: for struct app_files. */
 bool app_shows_something(const char *path);
 
