@@ -374,8 +374,8 @@ struct vi_track {
 };
 struct vi_tracker { /* plain data, all zero at first */
     struct vi_track track[VI_MAX_TRACKS];
-    int count; /* the longest known first */
-    int64_t next_id;
+    int count;       /* the longest known first */
+    int64_t last_id; /* the newest one's */
     double last;
 };
 /* The faces of a frame at `seconds`. Faces beyond VI_MAX_TRACKS are left out. */
