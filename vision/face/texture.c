@@ -46,18 +46,22 @@ struct sums {
     double saturation;
 };
 
-static int add_point(struct sums *sums, const uint8_t *pixel)
+static void add_point(struct sums *sums, int rgb[3], const uint8_t *pixel)
 {
-    int r = pixel[0], g = pixel[1], b = pixel[2], y = luma(pixel);
-    int high = r > g ? r : g, low = r < g ? r : g;
-    if (b > high) high = b;
-    if (b < low) low = b;
-    if (high) sums->saturation += (double)(high - low) / high;
-    sums->count++;
+    const int y = luma(pixel);
     sums->luma += y;
-    sums->squares += (int64_t)y * y;
+    sums->squares += y * y;
     sums->clipped += y <= BLACK || y >= WHITE;
-    return y;
+    for (int k = 0; k < 3; k++) rgb[k] += pixel[k];
+}
+
+/* As in HSV: (largest - smallest) / largest. */
+static double saturation(const int rgb[3])
+{
+    int high = rgb[0] > rgb[1] ? rgb[0] : rgb[1], low = rgb[0] < rgb[1] ? rgb[0] : rgb[1];
+    if (rgb[2] > high) high = rgb[2];
+    if (rgb[2] < low) low = rgb[2];
+    return high ? (double)(high - low) / high : 0;
 }
 
 /* Point i of `count` in the cell: the middles of its parts. */
@@ -75,15 +79,18 @@ static int points(int size)
 static void add_cells(struct sums *sums, float *cells, const struct vi_image *face)
 {
     const int across = points(face->width), along = points(face->height);
+    sums->count = CELLS * CELLS * across * along;
     for (int y = 0; y < CELLS; y++)
         for (int x = 0; x < CELLS; x++) {
-            int sum = 0;
+            int rgb[3] = {0, 0, 0};
+            const int64_t before = sums->luma;
             for (int j = 0; j < along; j++) {
                 const uint8_t *row = face->pixels + place(y, j, along, face->height) * face->stride;
                 for (int i = 0; i < across; i++)
-                    sum += add_point(sums, row + place(x, i, across, face->width) * 3);
+                    add_point(sums, rgb, row + (ptrdiff_t)place(x, i, across, face->width) * 3);
             }
-            cells[y * CELLS + x] = (float)sum / (float)(across * along);
+            sums->saturation += saturation(rgb);
+            cells[y * CELLS + x] = (float)(sums->luma - before) / (float)(across * along);
         }
 }
 
@@ -145,7 +152,7 @@ static double high_share(const struct vi_spectrum *spectrum)
 }
 
 /* Below so many cycles per pixel a face has shapes of its own. */
-static const double lowest = 0.1;
+static const double lowest = 0.05;
 /* The logarithm of a single spectrum of noise has this deviation, whatever the noise: pi / sqrt(6),
  * that of the logarithm of an exponentially distributed power. */
 static const double deviation = 1.2825498;
@@ -159,21 +166,37 @@ enum { AXIS = 2, GRID = 1 }; /* bins that belong to an axis, to a point of JPEG'
  * of 1/8 cycle per pixel, in both directions at once. */
 static bool is_block_grid(int x, int y, int size)
 {
-    const int step = size / 8;
-    const int a = (x + size + step / 2) % step - step / 2,
-              b = (y + size + step / 2) % step - step / 2;
+    const int step = size / 8; /* as size, a power of two */
+    const int a = ((x + step / 2) & (step - 1)) - step / 2;
+    const int b = ((y + step / 2) & (step - 1)) - step / 2;
     return a >= -GRID && a <= GRID && b >= -GRID && b <= GRID;
 }
 
-/* Sum of the square of bins from -radius to +radius around (y, x). */
-static double around(const float *logs, int size, int y, int x, int radius)
+/* sums[y][x] = logs[y][x - radius] + ... + logs[y][x + radius], going around. */
+static void sum_rows(float *sums, const float *logs, int size, int radius)
 {
-    double sum = 0;
-    for (int j = y - radius; j <= y + radius; j++) {
-        const float *row = logs + (j & (size - 1)) * size;
-        for (int i = x - radius; i <= x + radius; i++) sum += row[i & (size - 1)];
+    const int mask = size - 1;
+    for (int y = 0; y < size; y++, logs += size, sums += size) {
+        double sum = 0;
+        for (int x = -radius; x < radius; x++) sum += logs[x & mask];
+        for (int x = 0; x < size; x++) {
+            sum += logs[(x + radius) & mask];
+            sums[x] = (float)sum;
+            sum -= logs[(x - radius) & mask];
+        }
     }
-    return sum;
+}
+
+/* Mean of the square of bins around (y, x), without the three by three in its middle: as wide the
+ * window makes a peak. */
+static double surroundings(const float *logs, const float *sums, int size, int y, int x, int radius)
+{
+    const int mask = size - 1, side = 2 * radius + 1;
+    double sum = 0;
+    for (int j = y - radius; j <= y + radius; j++) sum += sums[(j & mask) * size + x];
+    for (int j = y - 1; j <= y + 1; j++)
+        for (int i = x - 1; i <= x + 1; i++) sum -= logs[(j & mask) * size + (i & mask)];
+    return sum / (side * side - 9);
 }
 
 static bool is_summit(const float *logs, int size, int y, int x)
@@ -185,25 +208,34 @@ static bool is_summit(const float *logs, int size, int y, int x)
     return true;
 }
 
+/* Rounding to 8 bits is noise of variance 1/12, times the window's energy, (3/8)^2 per pixel: what
+ * is below is nothing. */
+static void take_logarithm(float *logs, const float *power, int size)
+{
+    const float floor = 0.0117F * (float)(size * size);
+    for (int v = 0; v < size; v++)
+        for (int u = 0; u <= size / 2; u++) {
+            const float value = logf(power[v * size + u] + floor);
+            logs[v * size + u] = value;
+            logs[(size - v) % size * size + (size - u) % size] = value;
+        }
+}
+
 static double strongest_peak(struct vi_spectrum *spectrum)
 {
     const int size = spectrum->size, radius = size < VI_SPECTRUM_MOST ? 4 : 5;
-    const int outer = (2 * radius + 1) * (2 * radius + 1), inner = 9;
-    float *logs = spectrum->work;
+    float *logs = spectrum->work, *sums = spectrum->power;
     double best = 0;
-    /* Rounding to 8 bits is noise of variance 1/12, times the window's energy, (3/8)^2 per pixel:
-     * what is below is nothing. */
-    const float floor = 0.0117F * (float)(size * size);
-    for (int i = 0; i < size * size; i++) logs[i] = logf(spectrum->power[i] + floor);
+    take_logarithm(logs, spectrum->power, size);
+    sum_rows(sums, logs, size, radius);
     for (int v = 0; v < size; v++)
         for (int u = 0; u <= size / 2; u++) {
             const int y = v < size / 2 ? v : v - size;
             if (u * u + y * y < lowest * lowest * size * size || is_block_grid(u, y, size) ||
                 !is_summit(logs, size, v, u))
                 continue;
-            /* The window makes a peak three bins wide: these are no surroundings. */
-            double sum = around(logs, size, v, u, radius) - around(logs, size, v, u, 1);
-            double height = (logs[v * size + u] - sum / (outer - inner)) / deviation;
+            double height = logs[v * size + u] - surroundings(logs, sums, size, v, u, radius);
+            height /= deviation;
             if (u <= AXIS || y * y <= AXIS * AXIS) height -= axis_discount;
             if (height > best) best = height;
         }
@@ -223,7 +255,7 @@ void vi_texture_measure(struct vi_texture *texture, const struct vi_image *face,
     texture->brightness = mean / 255;
     texture->contrast = sqrt(fmax((double)sums.squares / count - mean * mean, 0)) / 255;
     texture->clipped = (double)sums.clipped / count;
-    texture->saturation = sums.saturation / count;
+    texture->saturation = sums.saturation / (CELLS * CELLS);
     texture->sharpness = sharpness(work->cells);
     if (texture->size < VI_SPECTRUM_MOST / 2) return;
     take_spectrum(&work->spectrum, face,
