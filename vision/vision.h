@@ -415,8 +415,8 @@ struct vi_track {
 };
 struct vi_tracker { /* plain data, all zero at first */
     struct vi_track track[VI_MAX_TRACKS];
-    int count; /* the longest known first */
-    int64_t next_id;
+    int count;       /* the longest known first */
+    int64_t last_id; /* the newest one's */
     double last;
 };
 /* The faces of a frame at `seconds`. Faces beyond VI_MAX_TRACKS are left out. */
@@ -430,16 +430,19 @@ void vi_track_predict(struct vi_tracker *tracker, double seconds);
 struct vi_texture {
     int size;          /* shorter side of the face, pixels */
     double brightness; /* mean luma, 0 .. 1 */
-    double contrast;   /* standard deviation of luma */
+    double contrast;   /* standard deviation of luma, 0 .. 0.5 */
     double clipped;    /* share of pixels that are black or white */
-    double saturation; /* mean, 0 .. 1 */
-    double sharpness;  /* variance of the Laplacian of luma at a fixed size */
-    double high;       /* share of the spectrum's energy at high frequencies */
+    double saturation; /* mean, as in HSV, 0 .. 1 */
+    double sharpness;  /* variance of the Laplacian of luma (0 .. 255) at 48 x 48 pixels */
+    double high;       /* share of the spectrum's energy above 1/4 cycle per pixel; 0: see moire */
     double moire;      /* height of the strongest isolated peak over its surroundings, in standard
-                          deviations; screens and halftones have some */
+                          deviations of the spectrum (logarithms) of noise: faces have 2, screens
+                          and halftones may have more; 0: smaller than 64 pixels, not measured */
 };
-/* Measures the part of an RGB picture that shows the face. No allocation: some 100 kB of
- * `workspace`, vi_texture_workspace bytes. */
+/* Measures the part of an RGB picture that shows the face, as the camera saw it: resizing or
+ * compressing it first hides what is looked for. No allocation: some 140 kB of `workspace`,
+ * vi_texture_workspace bytes, aligned as malloc does. Half a millisecond at most, whatever the
+ * size. An empty picture has all 0. */
 size_t vi_texture_workspace(void);
 void vi_texture_measure(struct vi_texture *texture, const struct vi_image *face, void *workspace);
 
@@ -461,21 +464,37 @@ struct vi_verdict_options {
 struct vi_evidence { /* of one face, in one frame */
     double real;     /* the network's probability of "real" */
     struct vi_texture texture;
-    bool has_texture;
-    int blinks;
+    bool has_texture; /* false: not measured in this frame; the last one's faults hold */
+    int blinks;       /* so far */
     double seconds;
 };
 struct vi_verdict { /* plain data, all zero at first; one per face */
     enum vi_answer answer;
-    const char *reason; /* a few words: why it is a spoof or not decided; "" for live */
-    double score;       /* smoothed probability of "real"; the latest frames weigh most */
-    double moire;       /* smoothed */
-    int frames;
-    double first, last; /* seconds */
+    const char *reason;     /* a few words: why it is a spoof or not decided; "" for live */
+    double score;           /* smoothed probability of "real"; the latest frames weigh most */
+    double moire;           /* smoothed; 0: not measured */
+    enum vi_answer network; /* what the score says for itself */
+    const char *fault;      /* what is wrong with the picture; NULL: nothing */
+    bool patterned;         /* is there a moire pattern? */
+    int frames;             /* since `first` */
+    double first, last;     /* seconds */
+    int good;               /* frames without a fault, and since when */
+    double good_since;
+    double weight, moire_weight; /* verdict.c's own */
 };
+/* A frame in which the face was seen. Decides by the policy:
+ *   cnn        spoof below the threshold, else live; each frame for itself
+ *   cnn+blink  the same, but not decided ("waiting for a blink") before it has blinked
+ *   fused      what denies comes first: the network's smoothed answer ("looks like a picture"), a
+ *              screen's grid ("moire pattern"). Then "too small", "too dark", "too bright" or
+ *              "blurred", "looking" (first frames, or on the edge), and "waiting for a blink" are
+ *              not decided. What is left is live.
+ * Numbers that are none speak against the face. After 2 seconds without a frame all begins anew. */
 void vi_verdict_update(struct vi_verdict *verdict, const struct vi_verdict_options *options,
                        const struct vi_evidence *evidence);
 const char *vi_answer_name(enum vi_answer answer); /* "live", "spoof", "not decided" */
+#define VI_POLICY_NAMES "fused|cnn|cnn+blink"      /* in the order of enum vi_policy */
+const char *vi_policy_name(enum vi_policy policy);
 
 /* ---- display/: pictures on a screen, keys from it -------------------------------------------- */
 
