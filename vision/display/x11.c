@@ -45,11 +45,12 @@ static void take_error(struct vi_x11 *x, const uint8_t *packet)
     }
 }
 
+/* What it means is asked later: its meaning may have changed just before. */
 static void take_key(struct vi_x11 *x, const uint8_t *packet)
 {
-    int key = vi_x11_character(x, packet[1], vi_x11_16(packet + 28));
-    if (!key || x->key_count == VI_X11_KEYS) return;
-    x->keys[(x->first_key + x->key_count++) % VI_X11_KEYS] = key;
+    if (x->key_count == VI_X11_KEYS) return;
+    struct vi_x11_key *key = &x->keys[(x->first_key + x->key_count++) % VI_X11_KEYS];
+    *key = (struct vi_x11_key){packet[1], vi_x11_16(packet + 28)};
 }
 
 void vi_x11_event(struct vi_x11 *x, const uint8_t *packet)
@@ -333,11 +334,13 @@ static enum nn_status poll_x11(struct vi_display *display, struct vi_event *even
     if (!status && x->remap) status = vi_x11_map_keys(x);
     display->stale = display->stale || x->redraw;
     x->redraw = false;
-    if (x->key_count) {
-        *event = (struct vi_event){VI_EVENT_KEY, x->keys[x->first_key]};
+    while (x->key_count && event->kind == VI_EVENT_NONE) {
+        int key = vi_x11_character(x, &x->keys[x->first_key]);
+        if (key) *event = (struct vi_event){VI_EVENT_KEY, key};
         x->first_key = (x->first_key + 1) % VI_X11_KEYS;
         x->key_count--;
-    } else if (x->closed) {
+    }
+    if (x->closed && event->kind == VI_EVENT_NONE) {
         *event = (struct vi_event){VI_EVENT_CLOSE, 0};
         x->closed = false;
     }

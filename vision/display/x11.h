@@ -99,7 +99,10 @@ struct vi_x11 {
     bool remap; /* keys have been given other meanings */
     bool closed;
     uint32_t keysyms[256][2]; /* by keycode: plain, with shift */
-    int keys[VI_X11_KEYS];
+    struct vi_x11_key {
+        uint8_t code;
+        uint16_t state;  /* shift, control ... */
+    } keys[VI_X11_KEYS]; /* a ring */
     int first_key, key_count;
 
     /* the picture on its way */
@@ -164,8 +167,8 @@ enum nn_status vi_x11_extension(struct vi_x11 *x, const char *name, uint8_t *opc
 enum nn_status vi_x11_setup(struct vi_x11 *x, const struct vi_x11_cookie *cookie, int screen);
 /* Asks what the keys mean. */
 enum nn_status vi_x11_map_keys(struct vi_x11 *x);
-/* The character of a key, as vi_event has it; 0: none. `state`: shift, control ... */
-int vi_x11_character(const struct vi_x11 *x, uint8_t keycode, unsigned state);
+/* The character of a key, as vi_event has it; 0: none. */
+int vi_x11_character(const struct vi_x11 *x, const struct vi_x11_key *key);
 
 /* Sees whether pictures can go through shared memory. */
 enum nn_status vi_x11_shm_start(struct vi_x11 *x);

@@ -51,14 +51,15 @@ static int upper(int key)
     return (key >= 'a' && key <= 'z') || latin ? key - 32 : key;
 }
 
-int vi_x11_character(const struct vi_x11 *x, uint8_t keycode, unsigned state)
+int vi_x11_character(const struct vi_x11 *x, const struct vi_x11_key *key)
 {
-    const uint32_t *keysyms = x->keysyms[keycode];
+    const uint32_t *keysyms = x->keysyms[key->code];
     int plain = character(keysyms[0]), shifted = character(keysyms[1]);
-    bool keypad = (keysyms[1] & ~0x3fU) == 0xff80 && keysyms[1] <= 0xffbd;
+    bool keypad = keysyms[1] >= 0xff80 && keysyms[1] <= 0xffbd;
+    bool shift = key->state & SHIFT;
     if (!keysyms[1]) shifted = upper(plain);
-    int key = state & SHIFT || keypad ? shifted : plain; /* keypads type numbers here, always */
-    if (state & LOCK && !(state & SHIFT)) key = upper(key);
-    if (state & CONTROL && key >= '@' && key < 127) key &= 31;
-    return key;
+    int typed = shift || keypad ? shifted : plain; /* keypads type numbers here, always */
+    if (key->state & LOCK && !shift) typed = upper(typed);
+    if (key->state & CONTROL && typed >= '@' && typed < 127) typed &= 31;
+    return typed;
 }
