@@ -84,10 +84,10 @@ LIBRARIES := $(BUILD)/libdatasets.a $(BUILD)/libvision.a $(BUILD)/libnn.a
 
 # small: parsing, planning, reports, drawing, and what people are made of (not what shades them,
 # nor what touches every pixel of a frame)
-BUSY  := $(foreach name,stb deflate frame landmarks landmarks_file texture spectrum,%/$(name).c)
+BUSY  := stb jpeg_encode deflate frame scale landmarks landmarks_file texture spectrum
 SMALL := $(APPS) $(filter-out nn/winograd.c nn/conv_gradient.c,$(wildcard nn/*.c)) \
          $(wildcard nn/format/*.c vision/plot*.c vision/draw.c vision/font.c vision/text.c) \
-         $(filter-out $(BUSY),$(wildcard vision/codec/*.c vision/capture/*.c vision/face/*.c)) \
+         $(filter-out $(foreach name,$(BUSY),%/$(name).c),$(wildcard vision/*/*.c)) \
          $(filter-out %_attack.c %_camera.c %_mesh.c %_raster.c %_shade.c,$(DATASETS))
 $(call object,$(SMALL)): OPTIMIZE := -Os
 
