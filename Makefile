@@ -85,8 +85,8 @@ LIBRARIES := $(BUILD)/libdatasets.a $(BUILD)/libvision.a $(BUILD)/libnn.a
 # small: parsing, planning, reports, drawing, and what people are made of (not what shades them,
 # nor what touches every pixel of a frame)
 SMALL := $(APPS) $(filter-out nn/winograd.c nn/conv_gradient.c,$(wildcard nn/*.c)) $(wildcard nn/format/*.c vision/plot*.c vision/draw.c vision/font.c \
-         vision/text.c) $(filter-out %/stb.c %/deflate.c %/frame.c %/jpeg_encode.c, \
-         $(wildcard vision/codec/*.c vision/capture/*.c vision/face/*.c)) \
+         vision/text.c) $(filter-out %/stb.c %/deflate.c %/frame.c %/jpeg_encode.c %/record/y4m.c, \
+         $(wildcard vision/codec/*.c vision/capture/*.c vision/record/*.c vision/face/*.c)) \
          $(filter-out %_attack.c %_camera.c %_mesh.c %_raster.c %_shade.c,$(DATASETS))
 $(call object,$(SMALL)): OPTIMIZE := -Os
 # vectorised, which -O2 of older compilers does not
