@@ -504,6 +504,19 @@ enum nn_status nn_weights_sha256(char hex[65], struct nn_graph *graph);
 /* Writes `size` bytes to `path` whole or not at all: temporary file, fsync, rename. */
 enum nn_status nn_file_write(struct nn_context *context, const char *path, const void *bytes,
                              size_t size);
+/* A file that is written piece by piece: beside its name until it is fit to be seen, then under it;
+ * a device, a fifo or an open descriptor (/dev/stdout) is written to as it is. */
+struct nn_draft {
+    int descriptor;           /* to write to; -1: none */
+    char *target, *temporary; /* target NULL: no file; temporary NULL: it has its name */
+};
+enum nn_status nn_draft_open(struct nn_draft *draft, struct nn_context *context, const char *path);
+/* Gives it its name, and takes the place of a file that had it. It may be written to further. */
+enum nn_status nn_draft_publish(struct nn_draft *draft, struct nn_context *context);
+enum nn_status nn_draft_sync(struct nn_draft *draft,
+                             struct nn_context *context); /* onto the disk */
+/* Closes it; what has not been published is gone. */
+void nn_draft_close(struct nn_draft *draft, struct nn_context *context);
 /* Reads a whole regular file of at most `limit` bytes; *bytes (plus a closing NUL that is not
  * counted) is the caller's to nn_free. */
 enum nn_status nn_file_read(struct nn_context *context, const char *path, size_t limit,

@@ -137,20 +137,6 @@ static int standard_descriptor(const char *path)
     return count > 0 && count <= 4 && !digits[count] ? (int)strtol(digits, NULL, 10) : -1;
 }
 
-/* Devices, fifos and open descriptors: there is nothing to rename onto. O_NONBLOCK makes a fifo
- * that nobody reads an error and not a wait without end. */
-static enum nn_status write_directly(struct nn_context *context, const char *path,
-                                     const void *bytes, size_t size)
-{
-    int inherited = standard_descriptor(path);
-    int file =
-        inherited >= 0 ? dup(inherited) : open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (file < 0) return fail_errno(context, "open", path, errno);
-    int error = write_fully(file, bytes, size);
-    if (close(file) != 0 && !error) error = errno;
-    return error ? fail_errno(context, "write", path, error) : NN_OK;
-}
-
 /* Follows symbolic links at the end of `path`, so that a link stays and its target is replaced;
  * the target need not exist yet. Writes it to *target, the caller's to free. */
 static enum nn_status follow_links(char **target, struct nn_context *context, const char *path)
@@ -197,12 +183,13 @@ static int create_temporary(char *name, size_t room, const char *path, size_t fo
 
 /* A rename is on disk once its folder is. Some file systems cannot sync a folder and some folders
  * cannot be opened; the file is whole in any case, so only a real failure counts. 0 or errno. */
-static int sync_folder(char *name, size_t folder)
+static int sync_folder(char *name)
 {
-    if (folder == 0)
-        name[0] = '.', name[1] = '\0';
+    char *slash = strrchr(name, '/');
+    if (slash)
+        slash[1] = '\0';
     else
-        name[folder] = '\0';
+        name[0] = '.', name[1] = '\0';
     int file = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (file < 0) return 0;
     int error = fsync(file) != 0 && (errno == EIO || errno == ENOSPC) ? errno : 0;
@@ -210,48 +197,93 @@ static int sync_folder(char *name, size_t folder)
     return error;
 }
 
-/* Writes beside `path` and renames; `old` is the file there now, or NULL. */
-static enum nn_status replace(struct nn_context *context, const char *path, const struct stat *old,
-                              const void *bytes, size_t size)
+/* Creates the temporary file beside draft->target; `old` is the file there now, or NULL. 0 or
+ * errno. Renaming would get round the write protection of a file: respect it. Its mode is kept. */
+static int begin(struct nn_draft *draft, struct nn_context *context, const struct stat *old)
 {
     enum { SUFFIX = 64 };
-    const char *slash = strrchr(path, '/');
-    size_t folder = slash ? (size_t)(slash - path) + 1 : 0, room = folder + SUFFIX;
-    char *name = nn_alloc(context, room, 1);
-    if (!name) return NN_ERROR_MEMORY;
-    /* Renaming would get round the write protection of a file: respect it. Its mode is kept. */
-    int error = old && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0 ? errno : 0;
-    int file = error ? -1 : create_temporary(name, room, path, folder, old ? 0600 : 0666);
-    if (file < 0) {
-        error = error ? error : errno;
-        goto done;
+    const char *slash = strrchr(draft->target, '/');
+    size_t folder = slash ? (size_t)(slash - draft->target) + 1 : 0, room = folder + SUFFIX;
+    if (old && faccessat(AT_FDCWD, draft->target, W_OK, AT_EACCESS) != 0) return errno;
+    draft->temporary = nn_alloc(context, room, 1);
+    if (!draft->temporary) return ENOMEM;
+    draft->descriptor =
+        create_temporary(draft->temporary, room, draft->target, folder, old ? 0600 : 0666);
+    if (draft->descriptor < 0) {
+        int error = errno;
+        nn_free(context, draft->temporary);
+        draft->temporary = NULL;
+        return error;
     }
-    error = write_fully(file, bytes, size);
-    if (!error && old && fchmod(file, old->st_mode & 0777) != 0) error = errno;
-    if (!error && fsync(file) != 0) error = errno;
-    if (close(file) != 0 && !error) error = errno;
-    if (!error && rename(name, path) != 0) error = errno;
-    if (error)
-        unlink(name);
-    else
-        error = sync_folder(name, folder);
-done:
-    nn_free(context, name);
-    return error ? fail_errno(context, "write", path, error) : NN_OK;
+    if (old && fchmod(draft->descriptor, old->st_mode & 0777) != 0) return errno;
+    return 0;
+}
+
+/* Devices, fifos and open descriptors: there is nothing to rename onto. O_NONBLOCK makes a fifo
+ * that nobody reads an error and not a wait without end. */
+static int open_directly(const char *path)
+{
+    int inherited = standard_descriptor(path);
+    return inherited >= 0 ? fcntl(inherited, F_DUPFD_CLOEXEC, 0)
+                          : open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+enum nn_status nn_draft_open(struct nn_draft *draft, struct nn_context *context, const char *path)
+{
+    struct stat info;
+    int error = 0;
+    *draft = (struct nn_draft){.descriptor = -1};
+    bool exists = stat(path, &info) == 0;
+    if (!exists && errno != ENOENT) return fail_errno(context, "write", path, errno);
+    if (exists && S_ISDIR(info.st_mode)) return fail_errno(context, "write", path, EISDIR);
+    if (standard_descriptor(path) >= 0 || (exists && !S_ISREG(info.st_mode))) {
+        draft->descriptor = open_directly(path);
+        return draft->descriptor >= 0 ? NN_OK : fail_errno(context, "open", path, errno);
+    }
+    enum nn_status status = follow_links(&draft->target, context, path);
+    if (!status) error = begin(draft, context, exists ? &info : NULL);
+    if (error) status = fail_errno(context, "write", path, error);
+    if (status) nn_draft_close(draft, context);
+    return status;
+}
+
+enum nn_status nn_draft_publish(struct nn_draft *draft, struct nn_context *context)
+{
+    if (!draft->temporary) return NN_OK;
+    if (rename(draft->temporary, draft->target) != 0)
+        return fail_errno(context, "write", draft->target, errno);
+    nn_free(context, draft->temporary);
+    draft->temporary = NULL;
+    return NN_OK;
+}
+
+enum nn_status nn_draft_sync(struct nn_draft *draft, struct nn_context *context)
+{
+    if (!draft->target || fsync(draft->descriptor) == 0) return NN_OK;
+    return fail_errno(context, "write", draft->target, errno);
+}
+
+void nn_draft_close(struct nn_draft *draft, struct nn_context *context)
+{
+    if (draft->descriptor >= 0) close(draft->descriptor);
+    if (draft->temporary) unlink(draft->temporary);
+    nn_free(context, draft->temporary);
+    nn_free(context, draft->target);
+    *draft = (struct nn_draft){.descriptor = -1};
 }
 
 enum nn_status nn_file_write(struct nn_context *context, const char *path, const void *bytes,
                              size_t size)
 {
-    struct stat info;
-    char *target = NULL;
-    if (standard_descriptor(path) >= 0) return write_directly(context, path, bytes, size);
-    bool exists = stat(path, &info) == 0;
-    if (!exists && errno != ENOENT) return fail_errno(context, "write", path, errno);
-    if (exists && S_ISDIR(info.st_mode)) return fail_errno(context, "write", path, EISDIR);
-    if (exists && !S_ISREG(info.st_mode)) return write_directly(context, path, bytes, size);
-    enum nn_status status = follow_links(&target, context, path);
-    if (!status) status = replace(context, target, exists ? &info : NULL, bytes, size);
-    nn_free(context, target);
+    struct nn_draft draft;
+    enum nn_status status = nn_draft_open(&draft, context, path);
+    if (status) return status;
+    int error = write_fully(draft.descriptor, bytes, size);
+    if (error) status = fail_errno(context, "write", path, error);
+    if (!status) status = nn_draft_sync(&draft, context);
+    if (!status) status = nn_draft_publish(&draft, context);
+    if (!status && draft.target) error = sync_folder(draft.target);
+    if (!status && error) status = fail_errno(context, "write", path, error);
+    nn_draft_close(&draft, context);
     return status;
 }

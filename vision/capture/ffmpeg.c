@@ -206,32 +206,12 @@ static size_t take(struct vi_capture *capture, uint8_t *to, size_t size)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* What it said, on one line and fit for a terminal, without the addresses in "[mov @ 0x55d0]". */
-static void tidy(char to[2 * MAX_WORDS + 1], const char *from)
-{
-    while (*from) {
-        size_t size = nn_utf8_size(from, strlen(from));
-        if (strncmp(from, " @ 0x", 5) == 0) {
-            from += 5 + strspn(from + 5, "0123456789abcdef");
-        } else if (*from == '\n' || *from == '\r') {
-            from += strspn(from, "\r\n");
-            if (*from) *to++ = ';', *to++ = ' ';
-        } else if ((unsigned char)*from < ' ' || *from == 127 || size == 0) {
-            *to++ = '?';
-            from++;
-        } else {
-            while (size--) *to++ = *from++;
-        }
-    }
-    *to = '\0';
-}
-
 /* "%s: ffmpeg %s: what it said". */
 static enum nn_status complain(struct vi_capture *capture, const char *how)
 {
     struct source *source = capture->state;
     char quoted[NN_QUOTED], words[2 * MAX_WORDS + 1];
-    tidy(words, source->words);
+    vi_process_tidy(words, source->words);
     const char *name =
         capture->stream ? vi_stream_name(capture->stream) : nn_quote(quoted, capture->path);
     return nn_fail(capture->context, NN_ERROR_FORMAT, "%s: ffmpeg %s%s%s%s", name, how,

@@ -163,3 +163,22 @@ void vi_process_kill(struct vi_process *process)
     vi_process_close_end(&process->in);
     for (int i = 0; i < 3; i++) vi_process_close_end(&process->out[i]);
 }
+
+void vi_process_tidy(char *to, const char *from)
+{
+    while (*from) {
+        size_t size = nn_utf8_size(from, strlen(from));
+        if (strncmp(from, " @ 0x", 5) == 0) {
+            from += 5 + strspn(from + 5, "0123456789abcdef");
+        } else if (*from == '\n' || *from == '\r') {
+            from += strspn(from, "\r\n");
+            if (*from) *to++ = ';', *to++ = ' ';
+        } else if ((unsigned char)*from < ' ' || *from == 127 || size == 0) {
+            *to++ = '?';
+            from++;
+        } else {
+            while (size--) *to++ = *from++;
+        }
+    }
+    *to = '\0';
+}

@@ -34,5 +34,8 @@ bool vi_process_ended(struct vi_process *process, int *code);
 void vi_process_close_end(int *descriptor);
 /* Kills what still runs, with its children, waits for it, and closes our ends. */
 void vi_process_kill(struct vi_process *process);
+/* What it said, on one line and fit for a terminal, without the addresses in "[mov @ 0x55d0]"; `to`
+ * has room for twice as many bytes. */
+void vi_process_tidy(char *to, const char *from);
 
 #endif

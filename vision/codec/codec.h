@@ -81,8 +81,27 @@ enum nn_status vi_pnm_decode(uint8_t **pixels, const struct vi_source *source,
 /* stb_image_write: rows without gaps; the result is the caller's to nn_free. */
 enum nn_status vi_stb_encode_png(void **bytes, size_t *size, const struct vi_image *image,
                                  struct nn_context *context);
-enum nn_status vi_stb_encode_jpeg(void **bytes, size_t *size, const struct vi_image *image,
-                                  struct nn_context *context, int quality);
+/* jpeg_encode.c. The Huffman tables of ITU-T T.81, annex K.3, as one DHT segment: for luma and
+ * chroma (number 0, 1) and for differences of DC and for AC (class 0, 1): 16 counts of codes by
+ * length, then the values. */
+extern const uint8_t vi_jpeg_tables[420];
+/* Writes JPEGs; all zero at first but for the context. Its memory is used again for each picture,
+ * and grows only when one needs more than all before. */
+struct vi_jpeg_writer {
+    struct nn_context *context;
+    uint8_t *bytes; /* the last picture, nn_free's */
+    size_t size, capacity;
+    int16_t *samples; /* of a row of blocks */
+    size_t sample_count;
+    int quality;         /* that the tables are for; 0: none yet */
+    uint8_t step[2][64]; /* of luma and chroma: the quantiser's, row by row */
+    float factor[2][64]; /* what coefficients are multiplied by, column by column */
+    uint32_t dc[2][16], ac[2][256];
+};
+/* 1 (grey), 3 or 4 channels (RGB, RGBA), up to 65535 each way; quality 1 to 100. */
+enum nn_status vi_jpeg_encode(struct vi_jpeg_writer *writer, const struct vi_image *image,
+                              int quality);
+void vi_jpeg_writer_free(struct vi_jpeg_writer *writer);
 
 /* zlib stream (RFC 1950) of `from`; NULL when there is no memory. The caller's to nn_free. */
 uint8_t *vi_deflate(struct nn_context *context, const uint8_t *from, size_t from_size,

@@ -27,7 +27,7 @@ bool vi_is_picture_name(const char *path)
                    strcasecmp(dot, ".pgm") == 0 || strcasecmp(dot, ".pnm") == 0);
 }
 
-/* stb_image_write counts in int; a JPEG's dimensions have 16 bits. */
+/* stb_image_write, which makes PNG, counts in int; a JPEG's dimensions have 16 bits. */
 static enum nn_status check_image(const struct vi_image *image, struct nn_context *context,
                                   bool jpeg)
 {
@@ -45,10 +45,39 @@ static enum nn_status check_image(const struct vi_image *image, struct nn_contex
     return NN_OK;
 }
 
+static enum nn_status encode_jpeg(void **bytes, size_t *size, const struct vi_image *image,
+                                  struct nn_context *context, int quality)
+{
+    struct vi_jpeg_writer writer = {.context = context};
+    enum nn_status status = vi_jpeg_encode(&writer, image, quality);
+    if (!status) {
+        *bytes = writer.bytes;
+        *size = writer.size;
+        writer.bytes = NULL;
+    }
+    vi_jpeg_writer_free(&writer);
+    return status;
+}
+
+static enum nn_status encode_png(void **bytes, size_t *size, const struct vi_image *image,
+                                 struct nn_context *context)
+{
+    struct vi_image packed = {0};
+    if (image->stride != (ptrdiff_t)image->width * image->channels) {
+        enum nn_status status =
+            vi_image_new(&packed, context, image->width, image->height, image->channels);
+        if (status) return status;
+        vi_image_copy(&packed, image);
+        image = &packed;
+    }
+    enum nn_status status = vi_stb_encode_png(bytes, size, image, context);
+    vi_image_free(context, &packed);
+    return status;
+}
+
 enum nn_status vi_encode(void **bytes, size_t *size, const struct vi_image *image,
                          struct nn_context *context, const char *format, int quality)
 {
-    struct vi_image packed = {0};
     bool jpeg = strcmp(format, "jpeg") == 0;
     *bytes = NULL;
     *size = 0;
@@ -60,16 +89,8 @@ enum nn_status vi_encode(void **bytes, size_t *size, const struct vi_image *imag
                        quality);
     enum nn_status status = check_image(image, context, jpeg);
     if (status) return status;
-    if (image->stride != (ptrdiff_t)image->width * image->channels) {
-        status = vi_image_new(&packed, context, image->width, image->height, image->channels);
-        if (status) return status;
-        vi_image_copy(&packed, image);
-        image = &packed;
-    }
-    status = jpeg ? vi_stb_encode_jpeg(bytes, size, image, context, quality ? quality : 95)
-                  : vi_stb_encode_png(bytes, size, image, context);
-    vi_image_free(context, &packed);
-    return status;
+    return jpeg ? encode_jpeg(bytes, size, image, context, quality ? quality : 95)
+                : encode_png(bytes, size, image, context);
 }
 
 enum nn_status vi_write(const struct vi_image *image, struct nn_context *context, const char *path,
