@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const struct cli_command *const COMMANDS[] = {
-    &app_gather,  &app_train,   &app_eval,  &app_predict, &app_detect,
+    &app_gather,  &app_train,   &app_eval,  &app_predict, &app_detect, &app_demo,
     &app_convert, &app_summary, &app_bench, &app_synth,   NULL,
 };
 
