@@ -22,7 +22,7 @@
 enum { POINTS = 68, RIGHT_EYE = 36, LEFT_EYE = 42 };
 
 static const double CLOSE = 0.65, REOPEN = 0.8; /* levels */
-static const double NOISE = 3;                  /* mean steps from frame to frame */
+static const double NOISE = 3.5;                /* mean steps from frame to frame */
 static const double FALL = 0.25, SHORTEST = 0.045, LONGEST = 0.5;
 static const double RISE = 0.33, SINK = 1; /* seconds: time constants of the level */
 static const double LEARN = 0.25;          /* seconds, and */
