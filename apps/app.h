@@ -58,11 +58,13 @@ enum nn_status app_print(struct app *app, struct nn_text *text);
 /* NN_ERROR_MEMORY where text did not fit into memory. */
 enum nn_status app_text_status(const struct nn_text *text);
 
-/* ---- stop.c: Ctrl-C and SIGTERM ---- */
+/* ---- stop.c: Ctrl-C, SIGTERM, and a terminal that goes away ---- */
 
-/* From here on the first SIGINT or SIGTERM only sets the flag; a second one has its usual effect.
- */
+/* From here on the first SIGINT, SIGTERM or SIGHUP only sets the flag; a second one has its usual
+ * effect. */
 void app_catch_signals(void);
+/* A pipe that nobody reads any more is an error of who writes, not the end of the program. */
+void app_ignore_pipe(void);
 const volatile int *app_stop_flag(void); /* points to 0 or the signal's number */
 
 /* ---- path.c ---- */

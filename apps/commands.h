@@ -10,6 +10,7 @@ extern const struct cli_command app_eval;
 extern const struct cli_command app_predict;
 extern const struct cli_command app_detect;
 extern const struct cli_command app_landmarks;
+extern const struct cli_command app_demo;
 extern const struct cli_command app_convert;
 extern const struct cli_command app_summary;
 extern const struct cli_command app_bench;

@@ -1,5 +1,5 @@
 /*
- * stop.c — Ctrl-C and SIGTERM.
+ * stop.c — Ctrl-C, SIGTERM, and a terminal that goes away.
  *
  * A handler can reach nothing but a global, so this is the one variable of the program that
  * changes after start-up.
@@ -18,7 +18,7 @@ static void on_signal(int number)
 
 void app_catch_signals(void)
 {
-    struct sigaction action;
+    struct sigaction action, before;
     memset(&action, 0, sizeof action);
     stopped = 0;
     action.sa_handler = on_signal;
@@ -27,6 +27,18 @@ void app_catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* Under nohup it is ignored, and shall be. */
+    if (sigaction(SIGHUP, NULL, &before) != 0 || before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+}
+
+void app_ignore_pipe(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_IGN;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGPIPE, &action, NULL);
 }
 
 const volatile int *app_stop_flag(void)
