@@ -4,6 +4,7 @@
 #include "apps/detector.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define AT(field) offsetof(struct demo_settings, field)
 
@@ -62,7 +63,7 @@ static const struct cli_option OPTIONS[] = {
     {"--loop", CLI_FLAG, AT(loop), NULL, NULL, 0, 0, 0, "begin a recording anew at its end"},
     APP_PRECISION(AT(precision)),
 };
-enum { SHOW_AUTO, SHOW_X11, SHOW_FB, SHOW_TERMINAL, SHOW_NONE };
+enum { SHOW_TERMINAL = 3 }; /* place in --display's list */
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
@@ -182,9 +183,11 @@ static int check_usage(const struct app *app, const struct demo_settings *settin
     const char *output = settings->output, *record = settings->record;
     bool json = settings->common.json, piped = output && strcmp(output, "-") == 0;
     bool raw = record && strcmp(record, "-") == 0;
-    if (piped + raw + json + (settings->display == SHOW_TERMINAL) > 1)
-        return app_usage(app, "only one of -o -, --record -, --json and --display terminal can "
-                              "have standard output");
+    if (piped + raw + json > 1)
+        return app_usage(app, "only one of -o -, --record - and --json can have standard output");
+    if (piped + raw + json && settings->display == SHOW_TERMINAL && isatty(STDOUT_FILENO))
+        return app_usage(app, "%s and --display terminal cannot share the terminal",
+                         json ? "--json" : "raw video");
     if (output && record && strcmp(output, record) == 0)
         return app_usage(app, "-o and --record cannot be the same file");
     if (cli_given(&app->parsed, app->command, "--ear-frames") && !(settings->ear > 0))

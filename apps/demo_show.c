@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { ESCAPE = 27, PATH = 1024 };
 
@@ -374,10 +375,19 @@ static enum nn_status show_all(struct show *show)
     return status;
 }
 
+static bool is_printing(const struct demo_settings *settings)
+{
+    return settings->common.json || (settings->output && strcmp(settings->output, "-") == 0) ||
+           (settings->record && strcmp(settings->record, "-") == 0);
+}
+
 static enum nn_status open_display(struct show *show)
 {
     const struct demo_settings *settings = &show->demo->settings;
-    const char *kind = kinds[settings->display];
+    const char *kind = kinds[settings->display], *x11 = getenv("DISPLAY");
+    /* What is printed there leaves no room for pictures. */
+    if (settings->display == 0 && is_printing(settings) && isatty(STDOUT_FILENO))
+        kind = x11 && *x11 ? "x11" : "none";
     if (strcmp(kind, "none") == 0) return NN_OK;
     enum nn_status status =
         vi_display_open(&show->display, show->context,

@@ -80,7 +80,7 @@ static inline const struct app_run *demo(const char *format, ...)
                    in_folder("real.safetensors"), line);
 }
 
-/* The same with a camera or keys of the test's; what is printed is lost. */
+/* The same with a camera, keys or an allocator of the test's; what is printed goes to "printed". */
 static inline int demo_with(const struct demo_seams *seams, const struct nn_allocator *allocator,
                             const char *format, ...)
 {
@@ -93,14 +93,15 @@ static inline int demo_with(const struct demo_seams *seams, const struct nn_allo
     snprintf(line, sizeof line, " -d %s -m %s --display none %s", in_folder("tiny.safetensors"),
              in_folder("real.safetensors"), options);
     int argc = app_run_words(argv, line);
-    int kept = dup(STDOUT_FILENO), nowhere = open("/dev/null", O_WRONLY);
+    int kept = dup(STDOUT_FILENO),
+        file = open(in_folder("printed"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
     fflush(stdout);
-    dup2(nowhere, STDOUT_FILENO);
+    dup2(file, STDOUT_FILENO);
     int code = demo_main(&app, argc - 1, argv + 1, seams);
     fflush(stdout);
     dup2(kept, STDOUT_FILENO);
     close(kept);
-    close(nowhere);
+    close(file);
     return code;
 }
 
