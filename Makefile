@@ -84,7 +84,7 @@ LIBRARIES := $(BUILD)/libdatasets.a $(BUILD)/libvision.a $(BUILD)/libnn.a
 
 # small: parsing, planning, reports, drawing, and what people are made of (not what shades them,
 # nor what touches every pixel of a frame)
-BUSY  := stb jpeg_encode deflate frame scale landmarks landmarks_file texture spectrum
+BUSY  := stb jpeg_encode deflate frame scale record/y4m landmarks landmarks_file texture spectrum
 SMALL := $(APPS) $(filter-out nn/winograd.c nn/conv_gradient.c,$(wildcard nn/*.c)) \
          $(wildcard nn/format/*.c vision/plot*.c vision/draw.c vision/font.c vision/text.c) \
          $(filter-out $(foreach name,$(BUSY),%/$(name).c),$(wildcard vision/*/*.c)) \
