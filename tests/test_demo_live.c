@@ -319,11 +319,14 @@ static int frames_in(const char *path)
 static void test_full_disk(void)
 {
     struct rlimit before, small;
+    struct stat whole;
     char clip[400];
     snprintf(clip, sizeof clip, "%s", clip_of("long", 60, ONE, 0));
+    demo_with(NULL, NULL, "--quiet -v %s -o %s", clip, in_folder("whole.avi"));
+    if (stat(in_folder("whole.avi"), &whole)) abort();
     if (getrlimit(RLIMIT_FSIZE, &before)) abort();
     small = before;
-    small.rlim_cur = 100000;
+    small.rlim_cur = (rlim_t)whole.st_size / 2;
     signal(SIGXFSZ, SIG_IGN);
     if (setrlimit(RLIMIT_FSIZE, &small)) abort();
     int alone = demo_with(NULL, NULL, "--quiet -v %s -o %s", clip, in_folder("full.avi"));

@@ -24,6 +24,7 @@ environment() {
 
 environment main requirements.txt
 environment opencv4 requirements-opencv4.txt
+environment demo requirements-demo.txt
 if [ -s "$folder/missing.txt" ]; then
     echo "does not install here:"
     cat "$folder/missing.txt"
