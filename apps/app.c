@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 static const struct cli_command *const COMMANDS[] = {
-    &app_gather, &app_train,   &app_eval,    &app_predict, &app_detect, &app_landmarks,
-    &app_demo,   &app_convert, &app_summary, &app_bench,   &app_synth,  NULL,
+    &app_gather,  &app_train,   &app_eval,    &app_predict, &app_detect, &app_landmarks, &app_demo,
+    &app_cameras, &app_convert, &app_summary, &app_bench,   &app_synth,  NULL,
 };
 
 /* ---- talk --------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@ extern const struct cli_command app_predict;
 extern const struct cli_command app_detect;
 extern const struct cli_command app_landmarks;
 extern const struct cli_command app_demo;
+extern const struct cli_command app_cameras;
 extern const struct cli_command app_convert;
 extern const struct cli_command app_summary;
 extern const struct cli_command app_bench;
