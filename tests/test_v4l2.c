@@ -296,7 +296,8 @@ static void test_newest(void)
           "who is late by a frame gets the newest, and the other is lost");
     fake.time += 1;
     int number = read_one();
-    CHECK(frame.index > 30 && number == frame.index % 20 && fake.time - frame.arrived < 0.035 && frame.index == info()->lost + 2,
+    CHECK(frame.index > 30 && number == frame.index % 20 && fake.time - frame.arrived < 0.035 &&
+              frame.index == info()->lost + 2,
           "after a second, what all buffers hold is old: the next one is waited for");
     int64_t lost = info()->lost;
     CHECK(read_one() >= number && info()->lost <= lost + 1, "and then they come in order");
