@@ -405,11 +405,13 @@ static void test_unplugging(int number, bool other_before)
     }
     bool ok = start_tiny();
     int good = 0, reads = 0;
-    double slowest = 0, gone_at = 0, opened = fake.opened;
+    double slowest = 0, gone_at = 0, opened = fake.opened, told = 0;
     while (ok && reads < 200 && fake.time < 1007) {
         double before = fake.time;
         int got = read_one();
         if (got < -1) break;
+        if (frame.seconds < told) ok = false;
+        told = frame.seconds;
         if (got >= 0 && !gone_at) good++;
         if (got == -1 && !gone_at) {
             gone_at = fake.time;
