@@ -17,8 +17,7 @@ static bool says(const char *words)
     return false;
 }
 
-/* ---- names and options ------------------------------------------------------------------------
- */
+/* ---- names and options ----------------------------------------------------------------------- */
 
 static enum nn_status try_open(const char *path, int width, int height,
                                struct vi_recorder_options options)
@@ -178,8 +177,7 @@ static void test_replacing(void)
     unlink(link);
 }
 
-/* ---- other kinds ------------------------------------------------------------------------------
- */
+/* ---- other kinds ----------------------------------------------------------------------------- */
 
 static void test_numbered(void)
 {
@@ -268,8 +266,7 @@ static void test_raw(void)
     unlink(path);
 }
 
-/* ---- when nothing goes any more ---------------------------------------------------------------
- */
+/* ---- when nothing goes any more -------------------------------------------------------------- */
 
 static void test_gone_reader(void)
 {

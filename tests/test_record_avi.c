@@ -108,8 +108,7 @@ static void read_parts(struct structure *s)
     }
 }
 
-/* ---- the header, and the indexes it leads to --------------------------------------------------
- */
+/* ---- the header, and the indexes it leads to ------------------------------------------------- */
 
 static size_t find(const struct structure *s, const char *word)
 {

@@ -276,8 +276,7 @@ void vi_capture_close(struct vi_capture **capture);
  * not a single picture? */
 bool vi_is_video(const char *path);
 
-/* ---- capture/v4l2*.c: the cameras of this machine (Linux) -------------------------------------
- */
+/* ---- capture/v4l2*.c: the cameras of this machine (Linux) ------------------------------------ */
 
 enum vi_camera_use {
     VI_CAMERA_UNKNOWN, /* it could not be asked */
@@ -450,8 +449,7 @@ struct vi_texture {
 size_t vi_texture_workspace(void);
 void vi_texture_measure(struct vi_texture *texture, const struct vi_image *face, void *workspace);
 
-/* ---- face/verdict.c: live, spoof, or not decided ----------------------------------------------
- */
+/* ---- face/verdict.c: live, spoof, or not decided --------------------------------------------- */
 
 enum vi_answer { VI_UNDECIDED, VI_LIVE, VI_SPOOF };
 enum vi_policy {
@@ -527,8 +525,7 @@ const char *vi_display_kind(const struct vi_display *display); /* "x11" ... */
 /* Leaves terminal and screen as they were. */
 void vi_display_close(struct vi_display **display);
 
-/* ---- record/: pictures into a video -----------------------------------------------------------
- */
+/* ---- record/: pictures into a video ---------------------------------------------------------- */
 
 struct vi_recorder;
 struct vi_recorder_options {
