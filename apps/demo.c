@@ -17,8 +17,9 @@ static const struct cli_option OPTIONS[] = {
      "blinks are not asked for"},
     {"-c --confidence", CLI_REAL, AT(confidence), "C", "0.5", 0, 1, 0,
      "least confidence of a face"},
-    {"-v --video", CLI_TEXT, AT(video), "CAMERA|FILE|-", "/dev/video0", 0, 0, 0,
-     "camera, or a recording in its place: what `gather` reads; - is standard input"},
+    {"-v --video", CLI_TEXT, AT(video), "CAMERA|FILE|-", "camera:", 0, 0, 0,
+     "camera, by its device, number or camera:NAME (without a name the first one), or a recording "
+     "in its place: what `gather` reads; - is standard input"},
     {"-o --output", CLI_TEXT, AT(output), "FILE", NULL, 0, 0, 0,
      "write what is shown, boxes and all: .avi, .mp4, .y4m, pictures (out/%06d.jpg), or - for raw "
      "RGB"},
