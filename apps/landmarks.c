@@ -164,6 +164,7 @@ static bool read_box(struct vi_face *face, const char *text)
 
 static int run(struct app *app, int argc, char **argv)
 {
+    char quoted[NN_QUOTED];
     struct settings settings;
     struct job job = {.settings = &settings};
     struct shots shots = {.app = app,
@@ -175,8 +176,8 @@ static int run(struct app *app, int argc, char **argv)
                           .label = "looking"};
     if (!app_start(app, &settings, argc, argv)) return app->exit_code;
     if (settings.box && !read_box(&job.given, settings.box))
-        return app_usage(app, "--box: expected LEFT,TOP,RIGHT,BOTTOM in whole pixels, got '%s'",
-                         settings.box);
+        return app_usage(app, "--box: expected LEFT,TOP,RIGHT,BOTTOM in whole pixels, got %s",
+                         nn_quote(quoted, settings.box));
     if (!app_open(app, 0)) return app->exit_code;
     app_catch_signals();
     shots.every = settings.every;

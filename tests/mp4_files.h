@@ -25,7 +25,12 @@ struct movie {
     const uint32_t *times; /* [frames] in 1/600 s; NULL: 24 each (25 a second) */
     int per_chunk;         /* 0: all in one */
     bool sound_first;      /* a sound track before */
-    bool fragmented, heif, compressed, elsewhere, other_entry, trailing_zeros;
+    int per_fragment;      /* > 0: frames in fragments of so many, */
+    int fragment_form;     /* 0: times and sizes of each; 1: sizes only, offsets from the file's
+                              beginning, times in trex; 2: nothing of each (uniform), times and sizes in
+                              tfhd, no tfdt; 3: in two runs, another track before; 4: that track
+                              without saying what offsets count from */
+    bool heif, compressed, elsewhere, other_entry, trailing_zeros;
     size_t frame_at[64]; /* out: where each frame begins */
     size_t index_end;    /* out */
 };
@@ -116,7 +121,7 @@ static inline void entry_box(struct file *file, const struct movie *movie, const
 static inline void size_boxes(struct file *file, const struct movie *movie,
                               const struct file *jpegs)
 {
-    int frames = movie->frames;
+    int frames = movie->per_fragment ? 0 : movie->frames;
     uint32_t rows[70] = {0, (uint32_t)frames};
     for (int i = 0; i < frames; i++) rows[2 + i] = (uint32_t)jpegs[i].size;
     if (movie->uniform) rows[0] = rows[2];
@@ -138,8 +143,11 @@ static inline void size_boxes(struct file *file, const struct movie *movie,
 static inline void time_box(struct file *file, const struct movie *movie)
 {
     uint32_t rows[140] = {1, (uint32_t)movie->frames, 24};
-    if (movie->times) rows[0] = (uint32_t)movie->frames;
-    for (int i = 0; movie->times && i < movie->frames; i++) {
+    if (movie->per_fragment)
+        rows[0] = 0;
+    else if (movie->times)
+        rows[0] = (uint32_t)movie->frames;
+    for (int i = 0; rows[0] && movie->times && i < movie->frames; i++) {
         rows[1 + 2 * i] = 1;
         rows[2 + 2 * i] = movie->times[i];
     }
@@ -149,7 +157,9 @@ static inline void time_box(struct file *file, const struct movie *movie)
 /* Chunks of per_chunk frames, the last one maybe with fewer. */
 static inline void chunk_boxes(struct file *file, const struct movie *movie)
 {
-    int frames = movie->frames, each = movie->per_chunk ? movie->per_chunk : frames ? frames : 1;
+    int frames = movie->per_fragment ? 0 : movie->frames, each = movie->per_chunk ? movie->per_chunk
+                                                                 : frames         ? frames
+                                                                                  : 1;
     int full = frames / each, rest = frames % each, chunks = full + (rest > 0);
     uint32_t runs[7] = {(uint32_t)(full > 0) + (rest > 0), 1, (uint32_t)each, 1};
     uint32_t *last = runs + (full ? 4 : 1);
@@ -212,6 +222,86 @@ static inline void media_box(struct file *file, const struct movie *movie, const
     close_box(file, media);
 }
 
+/* ---- fragments ------------------------------------------------------------------------------- */
+
+static inline void extends_box(struct file *file, const struct movie *movie)
+{
+    size_t at = open_box(file, "mvex");
+    uint32_t other[6] = {0, 7, 1, 99, 99, 0};
+    uint32_t ours[6] = {0, 0, 1, movie->fragment_form == 1 ? 24 : 0, 0, 0};
+    numbers_box(file, "trex", 5, other + 1);
+    numbers_box(file, "trex", 5, ours + 1);
+    close_box(file, at);
+}
+
+/* Frames [first, end), and where the number stands that says where they are; 0: in the file. */
+static inline size_t run_box(struct file *file, const struct movie *movie, const struct file *jpegs,
+                             int first, int end)
+{
+    int form = movie->fragment_form;
+    uint32_t flags[] = {0x301, 0x201, 0x1, 0xf05, 0x301};
+    size_t at = open_box(file, "trun"), offset = 0;
+    be32(file, flags[form]);
+    be32(file, (uint32_t)(end - first));
+    offset = file->size;
+    be32(file, 0);
+    if (form == 3) be32(file, 0x02000000);
+    for (int i = first; i < end && form != 2; i++) {
+        if (form != 1) be32(file, movie->times ? movie->times[i] : 24);
+        be32(file, (uint32_t)jpegs[i].size);
+        if (form == 3) be32(file, 0), be32(file, 5);
+    }
+    close_box(file, at);
+    return offset;
+}
+
+static inline void other_track(struct file *file)
+{
+    static const uint32_t header[] = {7}, run[] = {3};
+    size_t track = open_box(file, "traf");
+    numbers_box(file, "tfhd", 1, header);
+    numbers_box(file, "trun", 1, run);
+    close_box(file, track);
+}
+
+static inline void fragment_boxes(struct file *file, struct movie *movie, const struct file *jpegs,
+                                  int first, int end)
+{
+    int form = movie->fragment_form, middle = form == 3 ? (first + end) / 2 : end;
+    static const uint32_t sequence[] = {1};
+    size_t begin = file->size, moof = open_box(file, "moof"), base = 0, offset[2] = {0};
+    numbers_box(file, "mfhd", 1, sequence);
+    if (form >= 3) other_track(file);
+    size_t track = open_box(file, "traf"), at = open_box(file, "tfhd");
+    be32(file, form == 1 ? 1 : form == 2 ? 0x20018 : form == 3 ? 0x20002 : form == 4 ? 0 : 0x20000);
+    be32(file, 0);
+    if (form == 1) be32(file, 0), base = file->size, be32(file, 0);
+    if (form == 2) be32(file, 24), be32(file, (uint32_t)jpegs[0].size);
+    if (form == 3) be32(file, 1);
+    close_box(file, at);
+    uint32_t ticks = 0;
+    for (int i = 0; i < first; i++) ticks += movie->times ? movie->times[i] : 24;
+    if (form != 2) numbers_box(file, "tfdt", 1, &ticks);
+    offset[0] = run_box(file, movie, jpegs, first, middle);
+    if (middle < end) offset[1] = run_box(file, movie, jpegs, middle, end);
+    close_box(file, track);
+    close_box(file, moof);
+    size_t data = open_box(file, "mdat");
+    if (base) set_be32(file->data + base, (uint32_t)(begin + 3));
+    for (int i = first; i < end; i++) {
+        movie->frame_at[i] = file->size;
+        /* form 1: counted from behind the moof's begin, to see that it is what counts */
+        uint32_t from = (uint32_t)(file->size - begin - (base ? 3 : 0));
+        if (i == first) set_be32(file->data + offset[0], from);
+        if (i == middle) set_be32(file->data + offset[1], from);
+        put(file, jpegs[i].data, jpegs[i].size);
+    }
+    close_box(file, data);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------
+ */
+
 static inline void movie_box(struct file *file, const struct movie *movie, const struct file *jpegs)
 {
     size_t moov = open_box(file, "moov");
@@ -222,7 +312,7 @@ static inline void movie_box(struct file *file, const struct movie *movie, const
     header_box(file, "tkhd", movie);
     media_box(file, movie, jpegs);
     close_box(file, track);
-    if (movie->fragmented) numbers_box(file, "mvex", 0, NULL);
+    if (movie->per_fragment) extends_box(file, movie);
     if (movie->trailing_zeros) put_zeros(file, 4);
     close_box(file, moov);
 }
@@ -248,7 +338,6 @@ static inline struct file movie_write(struct nn_context *context, struct movie *
     struct file jpegs[64] = {{0}}, file = {0};
     size_t longest = 0;
     if (!movie->frames) movie->frames = FRAMES;
-    if (movie->fragmented) movie->frames = 0;
     for (int i = 0; i < movie->frames; i++) {
         jpegs[i] = frame_jpeg(context, i);
         if (jpegs[i].size > longest) longest = jpegs[i].size;
@@ -265,8 +354,14 @@ static inline struct file movie_write(struct nn_context *context, struct movie *
             close_box(&file, at);
         }
         numbers_box(&file, movie->heif ? "meta" : "free", 0, NULL);
-        if (movie->index_first) movie_box(&file, movie, jpegs);
+        if (movie->index_first || movie->per_fragment) movie_box(&file, movie, jpegs);
         movie->index_end = file.size;
+        for (int i = 0; i < movie->frames && movie->per_fragment; i += movie->per_fragment) {
+            int end = i + movie->per_fragment;
+            fragment_boxes(&file, movie, jpegs, i, end < movie->frames ? end : movie->frames);
+            numbers_box(&file, "free", 0, NULL);
+        }
+        if (movie->per_fragment) continue;
         data_box(&file, movie, jpegs);
         if (!movie->index_first && !movie->heif) movie_box(&file, movie, jpegs);
     }

@@ -76,6 +76,35 @@ static void test_variants(void)
           "frames shown for different times");
 }
 
+static void test_fragments(void)
+{
+    static const uint32_t times[FRAMES] = {600, 1, 299, 0, 50};
+    static const char *const names[] = {"times and sizes of each", "times and offsets in the index",
+                                        "sizes once for all", "two runs, and another track"};
+    for (int form = 0; form < 4; form++)
+        for (int each = 1; each <= FRAMES; each += 2) {
+            struct seen seen = see_movie(
+                (struct movie){.per_fragment = each, .fragment_form = form, .uniform = form == 2});
+            int64_t frames = seen.info.frames;
+            seen.info.frames = FRAMES;
+            CHECK(all_there(&seen) && frames == -1 && fabs(seen.info.rate - 25) < 1e-9 &&
+                      fabs(seen.seconds - 4 / 25.0) < 1e-12 && seen.info.width == FILE_WIDTH,
+                  "reads fragments of %d: %s", each, names[form]);
+        }
+    struct seen seen = see_movie((struct movie){.per_fragment = 3, .times = times, .turns = 1});
+    seen.info.frames = FRAMES;
+    CHECK(all_there(&seen) && fabs(seen.seconds - 1.5) < 1e-12 && seen.width == FILE_HEIGHT &&
+              fabs(seen.info.rate - 2) < 1e-9,
+          "frames shown for different times, turned");
+    struct movie movie = {.per_fragment = 2};
+    struct file file = movie_write(context, &movie);
+    file.size = movie.index_end;
+    seen = see(context, &file, BY_FILE, 0);
+    CHECK(seen.opened && !seen.status && seen.count == 0 && seen.info.rate == 0,
+          "no fragments yet: no frames");
+    file_free(&file);
+}
+
 static void test_no_video(void)
 {
     static const struct {
@@ -94,7 +123,10 @@ static void test_no_video(void)
         {"mjpa that says nothing", {.codec = "mjpa"}, NN_ERROR_UNSUPPORTED, "'mjpa'"},
         {"Motion-JPEG B", {.codec = "mjpb"}, NN_ERROR_UNSUPPORTED, "Motion-JPEG B"},
         {"two codecs", {.other_entry = true}, NN_ERROR_UNSUPPORTED, "H.264"},
-        {"fragments", {.fragmented = true}, NN_ERROR_UNSUPPORTED, "fragmented"},
+        {"fragments that count from other tracks",
+         {.per_fragment = 2, .fragment_form = 4},
+         NN_ERROR_UNSUPPORTED,
+         "behind other tracks"},
         {"a compressed index", {.compressed = true}, NN_ERROR_UNSUPPORTED, "compressed"},
         {"data elsewhere", {.elsewhere = true}, NN_ERROR_UNSUPPORTED, "another file"},
         {"a HEIF picture", {.heif = true}, NN_ERROR_UNSUPPORTED, "HEIF"},
@@ -269,6 +301,82 @@ static void test_refused(void)
     }
 }
 
+static void test_refused_fragments(void)
+{
+    static const struct {
+        const char *name, *box;
+        int nth, offset; /* from the box's type */
+        uint32_t value;
+        const char *says;
+    } cases[] = {
+        {"a fragment beyond the file", "moof", 0, -4, 1000000, "truncated MP4: the index of"},
+        {"of 7 bytes", "moof", 0, -4, 7, "no box at"},
+        {"of 4 GB", "moof", 0, -4, UINT32_MAX, "truncated MP4"},
+        {"a track beyond it", "traf", 0, -4, 1000, "'traf' of 1000 bytes"},
+        {"no header", "tfhd", 0, 0, 0x78787878, "'tfhd' is missing"},
+        {"a header without a track", "tfhd", 0, -4, 12, "'tfhd' has 4 bytes"},
+        {"a header that ends too soon", "tfhd", 0, 4, 0x2003b, "ends too soon"},
+        {"a time that ends too soon", "tfdt", 0, 4, 1u << 24, "ends too soon"},
+        {"a run of more samples", "trun", 0, 8, 3, "a run of 3 samples in 16 bytes"},
+        {"of 4 billion", "trun", 0, 8, UINT32_MAX, "a run of 4294967295 samples"},
+        {"a run with wider rows", "trun", 0, 4, 0xf01, "a run of 2 samples"},
+        {"a run that ends too soon", "trun", 0, -4, 12, "ends too soon"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct movie movie = {.per_fragment = 2};
+        struct file file = movie_write(context, &movie);
+        size_t at = find(&file, cases[i].box, cases[i].nth);
+        set_be32(file.data + at + cases[i].offset, cases[i].value);
+        struct seen seen = see(context, &file, BY_FILE, 0);
+        CHECK(seen.status == NN_ERROR_FORMAT && !seen.opened && says(&seen, cases[i].says) &&
+                  says(&seen, "'video'"),
+              "refused: %s", cases[i].name);
+        set_be32(file.data + at + cases[i].offset, 0);
+        file_free(&file);
+    }
+    struct movie movie = {.per_fragment = 2};
+    struct file file = movie_write(context, &movie);
+    set_be32(file.data + find(&file, "trun", 1) + 12, UINT32_MAX);
+    struct seen seen = see(context, &file, BY_FILE, 0);
+    CHECK(seen.opened && !seen.status && seen.info.broken == 2 && seen.count == 3,
+          "a run that lies a byte before its fragment: frames that are none");
+    set_be32(file.data + find(&file, "trun", 1) + 12, 0x80000000);
+    seen = see(context, &file, BY_FILE, 0);
+    CHECK(seen.opened && seen.status == NN_ERROR_FORMAT && seen.count == 2,
+          "a run that lies outside of the file: those before it come");
+    file_free(&file);
+}
+
+/* Recordings that are cut off anywhere: what is whole comes; between fragments it is no error. */
+static void test_cut_fragments(void)
+{
+    struct movie movie = {.per_fragment = 2};
+    struct file file = movie_write(context, &movie);
+    size_t whole = file.size, bad = 0, ends = 0;
+    for (size_t size = movie.index_end; size < whole; size++) {
+        file.size = size;
+        struct seen seen = see(context, &file, BY_FILE, 0);
+        int there = 0;
+        while (there < FRAMES && movie.frame_at[there] + 300 < size) there++;
+        bool right = seen.count <= FRAMES && seen.info.broken == 0 &&
+                     (seen.status ? seen.status == NN_ERROR_FORMAT && *seen.error : seen.opened) &&
+                     seen.count >= there - 2 && (seen.count == there || seen.count == there - 1);
+        ends += !seen.status;
+        if (!right && bad++ == 0)
+            printf("# %zu of %zu bytes: %d frames of %d, %s\n", size, whole, seen.count, there,
+                   seen.error);
+    }
+    CHECK(bad == 0 && ends >= 5 && ends < 20,
+          "cut after each of %zu bytes: the frames before; %zu times that is no error", whole,
+          ends);
+    file.size = whole;
+    put_zeros(&file, 100); /* a hole: nothing has been written there yet */
+    struct seen seen = see(context, &file, BY_FILE, 0);
+    seen.info.frames = FRAMES;
+    CHECK(all_there(&seen), "zeros behind the last fragment are its end");
+    file_free(&file);
+}
+
 /* Damage that only shows when frames are read. */
 static void test_bad_frames(void)
 {
@@ -343,13 +451,17 @@ static void test_mutations(void)
     struct nn_rng rng = nn_rng_make(1, 2);
     struct movie movies[] = {{.per_chunk = 2},
                              {.index_first = true, .turns = 1},
-                             {.codec = "mp4v", .object_type = 0x6c, .size_bits = 16}};
+                             {.codec = "mp4v", .object_type = 0x6c, .size_bits = 16},
+                             {.per_fragment = 2, .fragment_form = 3}};
     size_t frames = 0, errors = 0, bad = 0, before = nn_bytes_allocated(context);
     for (int i = 0; i < 3000; i++) {
-        struct file file = movie_write(context, &movies[i % 3]);
+        struct file file = movie_write(context, &movies[i % 4]);
         size_t moov = find(&file, "moov", 0);
-        size_t from = movies[i % 3].index_first ? 0 : moov;
-        size_t to = movies[i % 3].index_first ? movies[i % 3].index_end : file.size;
+        size_t from = movies[i % 4].index_first ? 0 : moov;
+        size_t to = movies[i % 4].index_first ? movies[i % 4].index_end : file.size;
+        /* Of fragments, their indexes: the rest is JPEG. */
+        if (movies[i % 4].per_fragment) from = find(&file, "moof", (i >> 2) % 3), to = from + 200;
+        if (to > file.size) to = file.size;
         for (uint32_t n = 1 + nn_rng_below(&rng, 3); n > 0; n--) {
             size_t at = nn_rng_below(&rng, 8) ? from + nn_rng_below(&rng, (uint32_t)(to - from))
                                               : nn_rng_below(&rng, (uint32_t)file.size);
@@ -433,14 +545,17 @@ static void test_memory(void)
 
 static int write_corpus(const char *folder)
 {
-    static const char *const names[] = {"plain", "first", "mp4v", "uniform", "h264", "fragmented"};
+    static const char *const names[] = {"plain", "first",      "mp4v",      "uniform",
+                                        "h264",  "fragmented", "fragments", "runs"};
     struct movie movies[] = {
         {.frames = 2},
         {.frames = 3, .index_first = true, .turns = 1, .wide_offsets = true, .per_chunk = 2},
         {.frames = 2, .codec = "mp4v", .object_type = 0x6c, .size_bits = 16, .long_headers = true},
         {.frames = 2, .uniform = true, .wide_mdat = true, .sound_first = true, .no_ftyp = true},
         {.codec = "avc1", .frames = 1},
-        {.fragmented = true}};
+        {.per_fragment = 1, .frames = 2},
+        {.per_fragment = 2, .frames = 3, .fragment_form = 1},
+        {.per_fragment = 2, .frames = 4, .fragment_form = 3}};
     for (size_t i = 0; i < sizeof movies / sizeof *movies; i++) {
         char path[512];
         struct file file = movie_write(context, &movies[i]);
@@ -464,7 +579,10 @@ int main(int argc, char **argv)
     test_no_video();
     test_turns();
     test_skipping();
+    test_fragments();
     test_refused();
+    test_refused_fragments();
+    test_cut_fragments();
     test_bad_frames();
     test_truncation();
     test_mutations();

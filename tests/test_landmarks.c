@@ -419,7 +419,7 @@ int main(int argc, char **argv)
     test_damage();
     test_refusals();
     test_memory();
-    const char *full = getenv("LIVENESS_SHAPE"), *runner = getenv("RUNNER");
+    const char *full = getenv("LIVENESS_LANDMARKS"), *runner = getenv("RUNNER");
     bool slow = runner && *runner;
     test_golden("the small model", NULL, "sp68_small_golden.csv", slow ? 4 : 1000);
     if (!full || !*full) full = "/usr/share/dlib/shape_predictor_68_face_landmarks.dat";

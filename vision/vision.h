@@ -382,19 +382,23 @@ void vi_shape_box(int box[4], const struct vi_face *face);
 double vi_eye_aspect_ratio(const struct vi_point eye[6]);
 
 struct vi_blink_options {
-    double
-        ear; /* above 0: the tutorials' fixed rule, closed is below it; 0: relative to open eyes */
+    double ear; /* above 0: the tutorials' fixed rule, closed is below it; 0: relative to how this
+                   face's eyes are when they are open */
     int frames; /* least frames that a blink of the fixed rule lasts; 0: 2 */
 };
 struct vi_blink {            /* of one face; plain data, all zero at first */
-    double left, right, ear; /* ratios of the last frame, and their mean */
+    double left, right, ear; /* ratios of the last frame (the person's left), and their mean */
     double open;             /* what the ratio is with open eyes; 0: not known yet */
     bool closed;
-    int count;       /* blinks so far */
-    int frames;      /* that the eyes have been closed */
-    double since;    /* seconds at which they closed */
-    double last;     /* seconds of the last frame */
-    double state[8]; /* blink.c's own */
+    int count;     /* blinks so far */
+    int frames;    /* that the eyes have been closed; 0: they are open */
+    double since;  /* seconds at which they closed */
+    double last;   /* seconds of the last frame */
+    double level;  /* blink.c's own: `open` in the making, */
+    double noise;  /* how far open eyes stray from it, */
+    double wide;   /* seconds at which they were open last, */
+    double learnt; /* seconds, */
+    int seen;      /* and frames that the level rests on */
 };
 /* A frame's 68 points (others are left alone), at `seconds`. True: a blink has just ended. */
 bool vi_blink_update(struct vi_blink *blink, const struct vi_blink_options *options,

@@ -1,9 +1,10 @@
 /*
  * mp4.c — Motion-JPEG in MP4 and QuickTime files, as cameras and older phones write it.
  *
- * The index (mp4_boxes.c) says where each frame lies; they are read one at a time, so that a long
- * film needs no more memory than a short one. Frames are turned upright where the track says how it
- * was held. Other codecs, fragmented files and pipes are handed on to ffmpeg.
+ * The index (mp4_index.c) says where each frame lies, or that of the fragment they are in
+ * (mp4_fragments.c); they are read one at a time, so that a long film needs no more memory than a
+ * short one. Frames are turned upright where the track says how it was held. Other codecs and pipes
+ * are handed on to ffmpeg.
  */
 #include "vision/capture/mp4.h"
 #include "vision/orient.h"
@@ -36,8 +37,9 @@ static enum nn_status open_file(struct vi_capture *capture)
     bool lies = mp4->orientation >= 5;
     capture->info.width = lies ? mp4->height : mp4->width;
     capture->info.height = lies ? mp4->width : mp4->height;
-    capture->info.frames = mp4->sizes.count;
+    capture->info.rate = mp4->fragments.rate;
     if (mp4->duration > 0) capture->info.rate = mp4->sizes.count / mp4->duration;
+    if (!mp4->fragments.expected) capture->info.frames = mp4->sizes.count;
     return NN_OK;
 }
 
@@ -76,7 +78,10 @@ static enum vi_found read_frame(struct vi_capture *capture, bool wanted)
 {
     struct source *source = capture->state;
     struct vi_mp4_sample sample;
-    if (!vi_mp4_next(&source->mp4, &sample)) return VI_FOUND_END;
+    bool end;
+    capture->status = vi_mp4_next(&source->mp4, capture->context, capture->stream, &sample, &end);
+    if (capture->status) return VI_FOUND_ERROR;
+    if (end) return VI_FOUND_END;
     capture->seconds = sample.seconds;
     if (!wanted) return VI_FOUND_FRAME;
     capture->status = load_frame(capture, &sample);
@@ -90,7 +95,7 @@ static void close_file(struct vi_capture *capture)
 {
     struct source *source = capture->state;
     if (!source) return;
-    vi_bytes_free(&source->mp4.movie, capture->context);
+    vi_mp4_free(&source->mp4, capture->context);
     vi_bytes_free(&source->frame, capture->context);
     nn_free(capture->context, source);
     capture->state = NULL;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    MAX_PIXELS = 64 << 20, /* of a window that is drawn to */
+    MAX_PIXELS = 32 << 20, /* of a window that is drawn to: 7680 x 4320 */
     MAX_EVENTS = 1000,     /* that are looked at in one call */
     PUT_HEADER = 28        /* bytes */
 };
@@ -33,6 +33,7 @@ enum {
 static void take_error(struct vi_x11 *x, const uint8_t *packet)
 {
     uint8_t request = packet[10], minor = packet[8];
+    if (x->busy && vi_x11_16(packet + 2) == x->marker) x->busy = false;
     if (x->shm.opcode && request == x->shm.opcode) {
         if (minor == VI_X11_SHM_DETACH) return;
         x->shm.opcode = 0; /* from now on through the socket */
@@ -213,6 +214,7 @@ struct vi_x11 *vi_x11_new(struct vi_display *display)
     x->context = display->context;
     x->socket = -1;
     x->patience = VI_X11_PATIENCE;
+    x->max_pixels = MAX_PIXELS;
     x->lost = "was never there";
     nn_quote(x->name, display->options.name ? display->options.name : "");
     return x;
@@ -282,7 +284,8 @@ static void limit_area(const struct vi_x11 *x, int *width, int *height)
     int widest = (int)((x->max_request - PUT_HEADER - 4) * 8 / (unsigned)x->packer.bits);
     *width = x->width < 1 ? 1 : x->width < widest ? x->width : widest;
     *height = x->height < 1 ? 1 : x->height;
-    if (*height > MAX_PIXELS / *width) *height = MAX_PIXELS / *width;
+    if (*height > x->max_pixels / *width) *height = x->max_pixels / *width;
+    if (*height < 1) *width = x->max_pixels, *height = 1;
 }
 
 /* Through the socket, in strips as high as a request may be. */

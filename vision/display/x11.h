@@ -74,6 +74,7 @@ struct vi_x11 {
     int lost_code;        /* errno's, or 0 */
     bool local;           /* it shares this machine's memory */
     int patience;         /* milliseconds */
+    int max_pixels;       /* of the window that are drawn to */
 
     /* the wire */
     uint16_t sequence; /* of the last request */

@@ -37,11 +37,12 @@ static int number(const char **text, int most)
 
 bool vi_x11_parse_name(struct vi_x11_name *name, const char *text)
 {
-    const char *colon = strrchr(text, ':'), *host = text;
+    const char *colon = strrchr(text, ':'), *host = text, *at;
     *name = (struct vi_x11_name){0};
     if (*text == '/') {
         name->local = true;
-        if (colon && (name->display = atoi(colon + 1)) < 0) return false;
+        for (at = text + strlen(text); at[-1] >= '0' && at[-1] <= '9';) at--;
+        if (*at && (name->display = number(&at, 65535)) < 0) return false;
         return (size_t)snprintf(name->path, sizeof name->path, "%s", text) < sizeof name->path;
     }
     if (!colon) return false;
@@ -55,7 +56,7 @@ bool vi_x11_parse_name(struct vi_x11_name *name, const char *text)
     if (size >= 2 && host[0] == '[' && host[size - 1] == ']') host++, size -= 2;
     if (size >= sizeof name->host) return false;
     memcpy(name->host, host, size);
-    const char *at = colon + 1;
+    at = colon + 1;
     name->display = number(&at, 65535 - FIRST_PORT);
     if (*at == '.' && name->display >= 0) {
         at++;

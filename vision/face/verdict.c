@@ -80,13 +80,13 @@ static void look_at_texture(struct vi_verdict *verdict, const struct vi_texture 
 
 /* What it says about the face. A poor picture may speak against it, not for it: else somebody could
  * wait in the dark until the network is sure. `sure`: from here on it is live. */
-static void look_at_face(struct vi_verdict *verdict, const struct vi_evidence *evidence,
-                         double threshold, double sure)
+static void look_at_face(struct vi_verdict *verdict, double real, double threshold, double sure)
 {
-    const double real = clean(evidence->real);
-    if (!verdict->fault || real < sure) average(&verdict->score, &verdict->weight, real);
-    if (!verdict->fault && verdict->good++ == 0) verdict->good_since = verdict->last;
-    if (verdict->weight == 0) return;
+    if (verdict->fault)
+        real = fmin(real, threshold);
+    else if (verdict->good++ == 0)
+        verdict->good_since = verdict->last;
+    average(&verdict->score, &verdict->weight, real);
     if (verdict->score < threshold) verdict->network = VI_SPOOF;
     if (verdict->score >= sure) verdict->network = VI_LIVE;
 }
@@ -106,7 +106,7 @@ static void remember(struct vi_verdict *verdict, const struct vi_evidence *evide
     verdict->moire_weight *= keep;
     verdict->frames++;
     if (evidence->has_texture) look_at_texture(verdict, &evidence->texture);
-    look_at_face(verdict, evidence, threshold, threshold + margin * (1 - threshold));
+    look_at_face(verdict, clean(evidence->real), threshold, threshold + margin * (1 - threshold));
 }
 
 /* ---- what is said ---------------------------------------------------------------------------- */
