@@ -14,11 +14,12 @@ static const struct cli_option OPTIONS[] = {
     {"-d --detector", CLI_TEXT, AT(detector), "DIR", NULL, 0, 0, 0, DETECTOR_HELP},
     {"-p --shape-predictor", CLI_TEXT, AT(shape), "FILE", NULL, 0, 0, 0,
      "dlib's 68 landmarks (shape_predictor_68_face_landmarks.dat): eyes that blink; without it "
-     "blinks are not asked for"},
+     "only --policy cnn+blink asks for blinks, and looks for that file where `landmarks` does"},
     {"-c --confidence", CLI_REAL, AT(confidence), "C", "0.5", 0, 1, 0,
      "least confidence of a face"},
-    {"-v --video", CLI_TEXT, AT(video), "CAMERA|FILE|-", "/dev/video0", 0, 0, 0,
-     "camera, or a recording in its place: what `gather` reads; - is standard input"},
+    {"-v --video", CLI_TEXT, AT(video), "CAMERA|FILE|-", "camera:", 0, 0, 0,
+     "camera, by its device, number or camera:NAME (without a name the first one), or a recording "
+     "in its place: what `gather` reads; - is standard input"},
     {"-o --output", CLI_TEXT, AT(output), "FILE", NULL, 0, 0, 0,
      "write what is shown, boxes and all: .avi, .mp4, .y4m, pictures (out/%06d.jpg), or - for raw "
      "RGB"},
@@ -70,7 +71,9 @@ enum { SHOW_TERMINAL = 3 }; /* place in --display's list */
 static void *load_shape(void *argument)
 {
     struct demo *demo = argument;
-    demo->loader.status = vi_shape_open(&demo->shape, demo->loader.context, demo->settings.shape);
+    struct app app = *demo->app; /* whose error text is not another thread's */
+    app.context = demo->loader.context;
+    demo->loader.status = app_open_shape(&demo->shape, &app, demo->settings.shape);
     demo_over(&demo->exchange, DEMO_LOAD_OVER);
     return NULL;
 }
@@ -106,7 +109,7 @@ static enum nn_status start(struct demo *demo)
     if (!status) status = open_context(demo, &demo->loader, 1, app->allocator);
     if (!status) status = open_context(demo, &demo->reader, 1, again);
     if (!status) status = open_context(demo, &demo->shower, 1, again);
-    if (!status && demo->settings.shape) status = start_thread(demo, &demo->loader, load_shape);
+    if (!status && demo->eyes) status = start_thread(demo, &demo->loader, load_shape);
     if (!status) status = start_thread(demo, &demo->reader, demo_read);
     if (!status) status = start_thread(demo, &demo->looker, demo_look);
     return status;
@@ -192,8 +195,6 @@ static int check_usage(const struct app *app, const struct demo_settings *settin
         return app_usage(app, "-o and --record cannot be the same file");
     if (cli_given(&app->parsed, app->command, "--ear-frames") && !(settings->ear > 0))
         return app_usage(app, "--ear-frames belongs to --ear");
-    if (!settings->shape && settings->policy == VI_POLICY_CNN_BLINK)
-        return app_usage(app, "--policy cnn+blink needs landmarks to see blinks: -p FILE");
     return APP_OK;
 }
 
@@ -212,6 +213,7 @@ int demo_main(struct app *app, int argc, char **argv, const struct demo_seams *s
     if (!demo) return app_finish(app, NN_ERROR_MEMORY);
     demo->app = app;
     demo->settings = settings;
+    demo->eyes = settings.shape || settings.policy == VI_POLICY_CNN_BLINK;
     demo->start = begin;
     if (seams) demo->seams = *seams;
     demo_exchange_open(&demo->exchange);

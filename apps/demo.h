@@ -160,6 +160,7 @@ struct demo {
     struct demo_exchange exchange;
     struct demo_frame frames[DEMO_FRAMES];
     struct demo_thread reader, looker, loader, shower; /* the last is the caller's thread */
+    bool eyes;                                         /* are landmarks wanted? */
     struct vi_shape *shape;                            /* the loader's, until it is loaded */
     double crop_margin;                                /* of the model, or --margin */
     const char *source;                                /* format of the video */

@@ -74,7 +74,7 @@ static enum nn_status open_look(struct look *look)
         .policy = (enum vi_policy)settings->policy,
         .blinks = settings->blinks,
         .threshold = settings->threshold,
-        .no_eyes = !settings->shape,
+        .no_eyes = !look->demo->eyes,
     };
     return nn_open(
         &look->small,
@@ -245,8 +245,7 @@ static enum nn_status fetch_shape(struct look *look)
 {
     struct demo *demo = look->demo;
     struct demo_frame *frame = look->frame;
-    if (!look->shape && demo->settings.shape &&
-        demo_is_loaded(&demo->exchange, !demo->exchange.live)) {
+    if (!look->shape && demo->eyes && demo_is_loaded(&demo->exchange, !demo->exchange.live)) {
         if (demo->loader.status)
             return nn_fail(look->app.context, demo->loader.status, "%s",
                            nn_error(demo->loader.context));

@@ -143,17 +143,17 @@ static enum nn_status lose(struct show *show, enum nn_status status, const char 
     return NN_OK;
 }
 
-static enum nn_status open_recorder(struct show *show, int which, const struct vi_image *image)
+static enum nn_status open_recorder(struct show *show, int which, const char *path,
+                                    const struct demo_frame *frame)
 {
     const struct demo_settings *settings = &show->demo->settings;
-    double rate = settings->fps > 0 ? settings->fps : frame_of(show)->rate;
-    show->width[which] = image->width;
-    show->height[which] = image->height;
+    show->width[which] = frame->image.width;
+    show->height[which] = frame->image.height;
     return vi_recorder_open(
-        &show->recorder[which], show->context, which ? settings->record : settings->output,
-        image->width, image->height,
-        &(struct vi_recorder_options){
-            .codec = settings->codec ? "h264" : NULL, .rate = rate, .quality = settings->quality});
+        &show->recorder[which], show->context, path, frame->image.width, frame->image.height,
+        &(struct vi_recorder_options){.codec = settings->codec ? "h264" : NULL,
+                                      .rate = settings->fps > 0 ? settings->fps : frame->rate,
+                                      .quality = settings->quality});
 }
 
 /* A recording has one size. */
@@ -183,15 +183,12 @@ static enum nn_status record(struct show *show, int which, const struct vi_image
     return lose(show, status, output_options[which]);
 }
 
-static enum nn_status write_files(struct show *show, bool first)
+static enum nn_status write_files(struct show *show)
 {
     const struct demo_settings *settings = &show->demo->settings;
     const struct vi_image *images[2] = {&show->canvas, &frame_of(show)->image};
-    const char *paths[2] = {settings->output, settings->record};
     enum nn_status status = NN_OK;
     double start = app_seconds();
-    for (int i = 0; i < 2 && !status; i++)
-        if (first && paths[i]) status = open_recorder(show, i, images[i]);
     for (int i = 0; i < 2 && !status; i++)
         if (show->recorder[i]) status = record(show, i, images[i]);
     if (settings->output || settings->record) note(show, DEMO_WRITE, start);
@@ -315,14 +312,60 @@ static void sleep_for(double seconds)
     nanosleep(&time, NULL);
 }
 
+static bool is_printing(const struct demo_settings *settings)
+{
+    return settings->common.json || (settings->output && strcmp(settings->output, "-") == 0) ||
+           (settings->record && strcmp(settings->record, "-") == 0);
+}
+
+static enum nn_status open_display(struct show *show, const struct vi_image *image)
+{
+    const struct demo_settings *settings = &show->demo->settings;
+    const char *kind = kinds[settings->display], *x11 = getenv("DISPLAY");
+    /* What is printed there leaves no room for pictures. */
+    if (settings->display == 0 && is_printing(settings) && isatty(STDOUT_FILENO))
+        kind = x11 && *x11 ? "x11" : "none";
+    if (strcmp(kind, "none") == 0) return NN_OK;
+    enum nn_status status = vi_display_open(
+        &show->display, show->context,
+        &(struct vi_display_options){
+            .kind = kind, .title = "liveness", .width = image->width, .height = image->height});
+    if (!status && strcmp(vi_display_kind(show->display), "none") == 0) {
+        app_say(&show->app, "no display: neither X11 ($DISPLAY), nor a terminal on standard "
+                            "output, nor a framebuffer");
+        vi_display_close(&show->display);
+    }
+    return status;
+}
+
+/* When the first frame has come: now its size is known. */
+static enum nn_status open_outputs(struct show *show, int slot)
+{
+    const struct demo_settings *settings = &show->demo->settings;
+    const struct demo_frame *frame = &show->demo->frames[slot];
+    const char *paths[2] = {settings->output, settings->record};
+    enum nn_status status = open_display(show, &frame->image);
+    for (int i = 0; i < 2 && !status; i++)
+        if (paths[i]) status = open_recorder(show, i, paths[i], frame);
+    return status;
+}
+
+/* What a key has changed is seen at once, also in a pause. */
+static enum nn_status hear_keys(struct show *show)
+{
+    enum nn_status status = poll_keys(show);
+    if (status || !show->changed || show->frame < 0) return status;
+    show->changed = false;
+    status = draw(show);
+    return status ? status : display(show);
+}
+
 /* A recording's frame is shown when its time has come; who is late does not make up for it. */
-static enum nn_status await_time(struct show *show)
+static enum nn_status await_time(struct show *show, double seconds)
 {
     static const double look_up = 0.02, late = 0.25;
     enum nn_status status = NN_OK;
-    double seconds = frame_of(show)->seconds;
-    if (!show->display || show->demo->exchange.live) return NN_OK;
-    while (!status && !show->quit && show->display) {
+    while (!status && !show->quit && show->display && !show->demo->exchange.live) {
         double now = app_seconds(), left = show->origin + seconds - now;
         if (show->paused) {
             left = look_up;
@@ -333,21 +376,23 @@ static enum nn_status await_time(struct show *show)
             return NN_OK;
         }
         sleep_for(left < look_up ? left : look_up);
-        status = poll_keys(show);
+        status = hear_keys(show);
     }
     return status;
 }
 
 static enum nn_status show_next(struct show *show, int slot)
 {
-    bool first = show->frame < 0;
+    const bool first = show->frame < 0;
+    enum nn_status status =
+        first ? open_outputs(show, slot) : await_time(show, show->demo->frames[slot].seconds);
     if (!first) demo_release(&show->demo->exchange, show->frame);
     show->frame = slot;
     show->changed = false;
+    if (status || show->quit) return status;
     take_times(show);
-    enum nn_status status = await_time(show);
-    if (!status) status = draw(show);
-    if (!status) status = write_files(show, first);
+    status = draw(show);
+    if (!status) status = write_files(show);
     if (!status) status = display(show);
     return status;
 }
@@ -365,40 +410,7 @@ static enum nn_status show_all(struct show *show)
         else
             slot = demo_to_show(exchange, patience, &over);
         if (slot >= 0) status = show_next(show, slot);
-        if (!status) status = poll_keys(show);
-        if (!status && show->changed && show->frame >= 0) {
-            show->changed = false;
-            status = draw(show);
-            if (!status) status = display(show);
-        }
-    }
-    return status;
-}
-
-static bool is_printing(const struct demo_settings *settings)
-{
-    return settings->common.json || (settings->output && strcmp(settings->output, "-") == 0) ||
-           (settings->record && strcmp(settings->record, "-") == 0);
-}
-
-static enum nn_status open_display(struct show *show)
-{
-    const struct demo_settings *settings = &show->demo->settings;
-    const char *kind = kinds[settings->display], *x11 = getenv("DISPLAY");
-    /* What is printed there leaves no room for pictures. */
-    if (settings->display == 0 && is_printing(settings) && isatty(STDOUT_FILENO))
-        kind = x11 && *x11 ? "x11" : "none";
-    if (strcmp(kind, "none") == 0) return NN_OK;
-    enum nn_status status =
-        vi_display_open(&show->display, show->context,
-                        &(struct vi_display_options){.kind = kind,
-                                                     .title = "liveness",
-                                                     .width = settings->width,
-                                                     .height = settings->height});
-    if (!status && strcmp(vi_display_kind(show->display), "none") == 0) {
-        app_say(&show->app, "no display: neither X11 ($DISPLAY), nor a terminal on standard "
-                            "output, nor a framebuffer");
-        vi_display_close(&show->display);
+        if (!status) status = hear_keys(show);
     }
     return status;
 }
@@ -430,8 +442,7 @@ enum nn_status demo_show(struct demo *demo)
                         .frame = -1,
                         .landmarks = !demo->settings.no_landmarks};
     show.app.context = show.context;
-    enum nn_status status = open_display(&show);
-    if (!status) status = show_all(&show);
+    enum nn_status status = show_all(&show);
     status = close_show(&show, status);
     demo_over(&demo->exchange, DEMO_STOP);
     if (!status && show.failed)

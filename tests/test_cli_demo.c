@@ -313,7 +313,6 @@ static void test_usage(void)
         {"-o - --record -", "standard output"},
         {"-o a.avi --record a.avi", "same file"},
         {"--ear-frames 3", "--ear"},
-        {"--policy cnn+blink", "-p FILE"},
         {"--policy cn", "cnn"},
         {"--every 0", "--every"},
         {"--ear 2", "--ear"},

@@ -2,6 +2,8 @@
  * test_demo_live.c — `liveness demo` in front of a camera that does not wait, with memory that is
  * counted or runs out, and with files that are not what they should be.
  */
+#include "fake_camera.h" /* first: its parameters are named like variables of the others */
+
 #include "demo_clips.h"
 #include "vision/capture/capture.h"
 
@@ -87,14 +89,19 @@ static enum nn_status open_camera(struct vi_capture **capture, struct nn_context
 
 /* Runs it before a camera; the lines of --json are in `text`. */
 static char text[APP_RUN_TEXT];
-static int watch(struct camera *camera, const char *options)
+static void read_printed(void)
 {
-    const struct demo_seams seams = {.open = open_camera, .user = camera};
-    int code = demo_with(&seams, NULL, "--json %s", options);
     FILE *file = fopen(in_folder("printed"), "rb");
     size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
     if (file) fclose(file);
     text[size] = '\0';
+}
+
+static int watch(struct camera *camera, const char *options)
+{
+    const struct demo_seams seams = {.open = open_camera, .user = camera};
+    int code = demo_with(&seams, NULL, "--json %s", options);
+    read_printed();
     return code;
 }
 
@@ -143,6 +150,46 @@ static void test_camera(void)
     code = watch(&camera, "");
     CHECK(code == 1 && figure("frames") >= 1 && camera.closed == 1,
           "a camera that dies ends the run, with a summary");
+}
+
+/* ---- a driver -------------------------------------------------------------------------------- */
+
+static enum nn_status open_driver(struct vi_capture **capture, struct nn_context *owner,
+                                  const char *path, const struct vi_capture_options *options,
+                                  void *user)
+{
+    struct fake *fake = user;
+    return vi_capture_open_camera(capture, owner, path, options, &fake->system);
+}
+
+/* The driver's clock does not wait; that nobody is left behind, somebody has to. */
+static int slow_poll(void *user, int file, int milliseconds)
+{
+    pause_for(2);
+    return fake_poll(user, file, milliseconds);
+}
+
+/* Video for Linux's whole protocol, with a bad frame, and unplugged for two of its seconds. */
+static void test_driver(void)
+{
+    static struct fake fake;
+    const struct demo_seams seams = {.open = open_driver, .user = &fake};
+    fake_start(&fake, context);
+    fake.system.poll = slow_poll;
+    fake.faults[0] = (struct fake_fault){3, FAKE_SHORT};
+    fake.unplug_at = fake.time + 0.5;
+    fake.replug_at = fake.time + 2.5;
+    int code = demo_with(&seams, NULL, "--json -w 40 -he 24 --max-frames 60 -o %s",
+                         in_folder("driver.avi"));
+    read_printed();
+    int troubled = count_of("\"trouble\":"), frames = count_of("\"frame\":");
+    CHECK(code == 0 && frames == 60 && troubled >= 1 && troubled < 60 && fake_end(&fake),
+          "a camera that is unplugged and comes back: %d frames, %d of them in trouble", frames,
+          troubled);
+    fake_start(&fake, context);
+    fake.nodes[0].open_error = EBUSY;
+    code = demo_with(&seams, NULL, "-w 40 -he 24");
+    CHECK(code == 1 && fake_end(&fake), "a camera that somebody else has");
 }
 
 struct typist {
@@ -332,10 +379,7 @@ static void test_full_disk(void)
     int alone = demo_with(NULL, NULL, "--quiet -v %s -o %s", clip, in_folder("full.avi"));
     int more = demo_with(NULL, NULL, "--json -v %s -o %s", clip, in_folder("full2.avi"));
     setrlimit(RLIMIT_FSIZE, &before);
-    FILE *file = fopen(in_folder("printed"), "rb");
-    size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
-    if (file) fclose(file);
-    text[size] = '\0';
+    read_printed();
     int first = frames_in(in_folder("full.avi")), second = frames_in(in_folder("full2.avi"));
     CHECK(alone == 1 && first > 0 && first < 60, "the disk is full: exit code %d, %d frames play",
           alone, first);
@@ -349,6 +393,7 @@ int main(void)
     tiny_start();
     if (!CHECK(make_models(), "a detector and two networks")) return test_done();
     test_camera();
+    test_driver();
     test_pause();
     test_steady();
     test_failing();
