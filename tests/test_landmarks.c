@@ -227,6 +227,84 @@ static void test_golden(const char *what, const char *path, const char *golden, 
     vi_shape_close(&shape);
 }
 
+/* ---- from a detector's box ---------------------------------------------------------------------
+ */
+
+static void test_box(void)
+{
+    static const struct vi_face face = {1, 100, 50, 200, 194};
+    static const struct vi_face odd[] = {
+        {1, NAN, 0, 1, 1}, {1, -INFINITY, 0, INFINITY, 9}, {0, 0, 0, 0, 0}};
+    int box[4];
+    vi_shape_box(box, &face); /* a side of 0.95 * 120 around 150, 50 + 0.57 * 144 */
+    CHECK(box[0] == 93 && box[1] == 75 && box[2] == 206 && box[3] == 188,
+          "dlib's square: %d %d %d %d", box[0], box[1], box[2], box[3]);
+    for (int i = 0; i < 3; i++) vi_shape_box(box, &odd[i]);
+    CHECK(box[2] == -1 && box[3] == -1, "what is no box is survived");
+}
+
+/* Share of the distance between the eyes' outer corners that points lie from dlib's, in the mean;
+ * negative: dlib's face was not found. */
+static double compare_face(const struct vi_shape *shape, const struct vi_image *image,
+                           const struct vi_face *faces, int count, char *row)
+{
+    struct vi_point points[68];
+    double dlib[136], sum = 0;
+    int given[4], box[4];
+    for (int i = 0; i < 4; i++) given[i] = (int)strtol(row + (i > 0), &row, 10);
+    for (int i = 0; i < 136; i++) dlib[i] = strtod(row + 1, &row);
+    for (int i = 0; i < count; i++) {
+        vi_shape_box(box, &faces[i]);
+        if (abs(box[0] + box[2] - given[0] - given[2]) > given[2] - given[0] ||
+            abs(box[1] + box[3] - given[1] - given[3]) > given[3] - given[1])
+            continue;
+        vi_shape_find(shape, points, image, box);
+        for (int j = 0; j < 68; j++)
+            sum += hypot((double)points[j].x - dlib[2 * j], (double)points[j].y - dlib[2 * j + 1]);
+        return sum / 68 / hypot(dlib[72] - dlib[90], dlib[73] - dlib[91]);
+    }
+    return -1;
+}
+
+/* The SSD's boxes must do as well as those of dlib's own detector. */
+static void test_detected(const char *full)
+{
+    const char *shared = test_shared();
+    char path[400], line[4096], name[64], mode[8];
+    struct vi_detector *detector;
+    struct vi_shape *shape;
+    if (!shared || access(full, R_OK) != 0) {
+        test_skip("landmarks in a detector's boxes", "no data");
+        return;
+    }
+    snprintf(path, sizeof path, "%s/data/detector", shared);
+    if (vi_detector_open(&detector, context, path) || vi_shape_open(&shape, context, full)) abort();
+    snprintf(path, sizeof path, "%s/golden/landmarks/sp68_full_golden.csv", shared);
+    FILE *file = fopen(path, "rb");
+    int found = 0, near = 0, at, count;
+    while (file && fgets(line, sizeof line, file)) {
+        struct vi_image image;
+        const struct vi_face *faces;
+        if (sscanf(line, "%63[^.].jpg,%7[^,],%n", name, mode, &at) != 2 || strcmp(mode, "rgb") != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/golden/landmarks/%s.pgm", shared, name);
+        if (vi_read(&image, context, path, NULL) ||
+            vi_detect(detector, &image, VI_RGB, 0.5f, &faces, &count))
+            abort();
+        double error = compare_face(shape, &image, faces, count, line + at);
+        found += error >= 0;
+        near += error >= 0 && error < 0.05;
+        vi_image_free(context, &image);
+    }
+    if (file) fclose(file);
+    CHECK(found >= 20 && near * 10 >= found * 9,
+          "of %d faces that both detectors find, %d have dlib's points within 5 %% of the eyes' "
+          "distance",
+          found, near);
+    vi_shape_close(&shape);
+    vi_detector_close(&detector);
+}
+
 /* ---- damage ------------------------------------------------------------------------------------
  */
 
@@ -416,6 +494,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--corpus") == 0) return write_corpus(argv[2]);
     test_arithmetic();
     test_thresholds();
+    test_box();
     test_damage();
     test_refusals();
     test_memory();
@@ -426,7 +505,7 @@ int main(int argc, char **argv)
     if (slow)
         test_skip("the full model", "too long for an emulator");
     else
-        test_golden("the full model", full, "sp68_full_golden.csv", 1000);
+        test_golden("the full model", full, "sp68_full_golden.csv", 1000), test_detected(full);
     nn_close(&context);
     fclose(scratch);
     return test_done();
