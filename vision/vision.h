@@ -503,23 +503,30 @@ const char *vi_policy_name(enum vi_policy policy);
 struct vi_display;
 struct vi_display_options {
     const char *kind;  /* "auto" (NULL), "x11", "fb", "terminal", "none" */
-    const char *title; /* of the window */
-    const char *name;  /* X display or framebuffer device; NULL: $DISPLAY, /dev/fb0 */
+    const char *title; /* of the window, UTF-8 */
+    const char *name;  /* X display, framebuffer or terminal device; NULL: $DISPLAY, /dev/fb0,
+                          standard output */
     int width, height; /* of the window at first; 0: 640 x 480 */
 };
 enum vi_event_kind { VI_EVENT_NONE, VI_EVENT_KEY, VI_EVENT_CLOSE };
 struct vi_event {
     enum vi_event_kind kind;
-    int key; /* a character, as typed; 27 is escape */
+    int key; /* the character's Unicode number; 27 is escape, '\n' enter, '\b' backspace */
 };
-/* "auto": X11 where $DISPLAY is set, else a terminal on standard output, else a framebuffer, else
- * none; an error of one that was asked for by name says what was wrong. */
+/* "auto": X11 where $DISPLAY is set, else a terminal on standard output (on the kernel's console,
+ * TERM=linux, the framebuffer comes before it), else a framebuffer, else none; the first that
+ * opens. An error of one that was asked for by kind or name says what was wrong. A terminal is
+ * written to by its own means: nothing else should be printed there until it is closed. */
 enum nn_status vi_display_open(struct vi_display **display, struct nn_context *context,
                                const struct vi_display_options *options);
-/* Shows an RGB picture, scaled to fit with its proportions kept. An error means that the display
- * is gone for good. */
+/* Shows an RGB picture, scaled to fit with its proportions kept; the picture is the caller's again
+ * when it returns. No allocation as long as sizes stay. A terminal that is busy with the last
+ * picture gets none; an X server has 5 seconds. An error means that the display is gone for good.
+ */
 enum nn_status vi_display_show(struct vi_display *display, const struct vi_image *image);
-/* The next key or the wish to close, without waiting; VI_EVENT_NONE: nothing more. */
+/* The next key or the wish to close, without waiting; VI_EVENT_NONE: nothing more. Shows the last
+ * picture again where the display has lost it or has another size: call it often, also when there
+ * are no new pictures. */
 enum nn_status vi_display_poll(struct vi_display *display, struct vi_event *event);
 const char *vi_display_kind(const struct vi_display *display); /* "x11" ... */
 /* Leaves terminal and screen as they were. */

@@ -12,8 +12,8 @@
 
 struct vi_fit_column {
     uint32_t at;     /* bytes from the row's begin to the left pixel, or to the box */
-    uint16_t step;   /* to the right one: 3, or 0 at the border */
-    uint16_t weight; /* of the right one: 0 .. 255 of 256 */
+    uint32_t weight; /* of the right one: 0 .. 255 of 256; the box's pixels */
+    uint32_t step;   /* bytes to the right one: 3, or 0 at the border */
 };
 
 enum { PITCH = 16 }; /* rows are mixed 8 bytes at a time, and may be a little longer */
@@ -52,11 +52,12 @@ static void place_columns(struct vi_fit *fit)
     int from = fit->picture.width;
     bool boxes = shrinks(fit);
     for (int x = 0; x < fit->width; x++) {
-        int64_t at =
-            boxes ? (int64_t)box_begin(x, from, fit->width) << 16 : place(x, from, fit->width);
+        int begin = box_begin(x, from, fit->width), end = box_end(x, from, fit->width);
+        int64_t at = boxes ? (int64_t)begin << 16 : place(x, from, fit->width);
         fit->columns[x] = (struct vi_fit_column){.at = (uint32_t)(at >> 16) * 3,
                                                  .step = (at >> 16) + 1 < from ? 3 : 0,
-                                                 .weight = (uint16_t)((at & 65535) >> 8)};
+                                                 .weight = boxes ? (uint32_t)(end - begin)
+                                                                 : (uint32_t)(at & 65535) >> 8};
     }
 }
 
@@ -132,21 +133,19 @@ static const uint8_t *mean_row(struct vi_fit *fit, int y)
     uint8_t *to = own_row(fit, 0);
     memset(fit->sums, 0, (size_t)fit->width * 3 * sizeof *fit->sums);
     for (int row = top; row < bottom; row++) {
-        for (int x = 0; x < fit->width; x++) {
+        uint64_t *sum = fit->sums;
+        for (int x = 0; x < fit->width; x++, sum += 3) {
             const uint8_t *from = picture_row(fit, row) + fit->columns[x].at;
-            int count = box_end(x, fit->picture.width, fit->width) -
-                        box_begin(x, fit->picture.width, fit->width);
-            uint32_t red = 0, green = 0, blue = 0;
-            for (; count-- > 0; from += 3) red += from[0], green += from[1], blue += from[2];
-            fit->sums[3 * x] += red;
-            fit->sums[3 * x + 1] += green;
-            fit->sums[3 * x + 2] += blue;
+            uint64_t red = 0, green = 0, blue = 0;
+            for (uint32_t left = fit->columns[x].weight; left > 0; left--, from += 3)
+                red += from[0], green += from[1], blue += from[2];
+            sum[0] += red;
+            sum[1] += green;
+            sum[2] += blue;
         }
     }
     for (int x = 0; x < fit->width; x++) {
-        uint64_t count = (uint64_t)(box_end(x, fit->picture.width, fit->width) -
-                                    box_begin(x, fit->picture.width, fit->width)) *
-                         (uint64_t)(bottom - top);
+        uint64_t count = (uint64_t)fit->columns[x].weight * (uint64_t)(bottom - top);
         for (int c = 0; c < 3; c++)
             to[3 * x + c] = (uint8_t)((fit->sums[3 * x + c] + count / 2) / count);
     }
