@@ -137,9 +137,9 @@ FORCE:
 .SECONDARY:
 
 # ---- the picture codecs' headers: stb_image and stb_image_write, from the system ------------
-$(BUILD)/vision/codec/stb.o: | stb
+$(BUILD)/vision/codec/stb.o $(BUILD)/tests/test_jpeg_encode.o: | stb
 # stb_image_write shifts signed numbers to the left, on purpose.
-$(BUILD)/vision/codec/stb.o: ISA = -fno-sanitize=shift
+$(BUILD)/vision/codec/stb.o $(BUILD)/tests/test_jpeg_encode.o: ISA = -fno-sanitize=shift
 .PHONY: stb
 stb:
 	@CC="$(CC)" sh tests/setup/stb.sh

@@ -305,7 +305,7 @@ static enum nn_status start(struct vi_recorder *recorder)
         status = nn_fail(context, NN_ERROR_UNSUPPORTED,
                          "this ffmpeg has no H.264 encoder (looked for libx264, libopenh264, "
                          "h264_v4l2m2m, h264_omx); without it there is mjpeg");
-    if (!status) status = start_program(recorder, program, encoder);
+    if (encoder) status = start_program(recorder, program, encoder);
     nn_free(context, program);
     return status;
 }
