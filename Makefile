@@ -90,8 +90,6 @@ SMALL := $(APPS) $(filter-out nn/winograd.c nn/conv_gradient.c,$(wildcard nn/*.c
          $(filter-out $(foreach name,$(BUSY),%/$(name).c),$(wildcard vision/*/*.c)) \
          $(filter-out %_attack.c %_camera.c %_mesh.c %_raster.c %_shade.c,$(DATASETS))
 $(call object,$(SMALL)): OPTIMIZE := -Os
-# vectorised, which -O2 of older compilers does not
-$(BUILD)/vision/codec/jpeg_encode.o: OPTIMIZE := -O3
 
 # ---- program ------------------------------------------------------------------------------
 .PHONY: all

@@ -113,7 +113,7 @@ static enum nn_status read_frames(struct gather *gather, struct file *file, int6
         if (status) break;
         file->next = frame.index + !end;
         if (end) break;
-        status = put_frame(gather, file, &frame);
+        if (!frame.trouble) status = put_frame(gather, file, &frame);
     }
     return status;
 }

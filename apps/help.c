@@ -78,7 +78,7 @@ void cli_print_help(const struct cli_command *command)
     }
     printf(" [options]%s%s\n\n", *command->arguments ? " " : "", command->arguments);
     print_wrapped(command->summary, 0, 0);
-    printf("\noptions:\n");
+    if (command->option_count) printf("\noptions:\n");
     for (int i = 0; (option = cli_option_at(command, i)) != NULL; i++) {
         if (i == command->option_count) printf("\nfor every command:\n");
         print_option(option);

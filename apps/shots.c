@@ -118,6 +118,7 @@ static enum nn_status look_at_frames(struct shots *shots, struct vi_capture *cap
         if (!status && *frames) *wrong = vi_capture_skip(capture, shots->every - 1);
         if (!status && !*wrong) *wrong = vi_capture_read(capture, &frame, &end);
         if (status || *wrong || end) return status;
+        if (frame.trouble) continue; /* a camera's old picture, or none */
         struct shot shot = {path, frame.image, frame.index, frame.seconds, NULL, 0, 0};
         status = look(shots, &shot);
         if (status) return status;

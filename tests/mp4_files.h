@@ -299,8 +299,7 @@ static inline void fragment_boxes(struct file *file, struct movie *movie, const 
     close_box(file, data);
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static inline void movie_box(struct file *file, const struct movie *movie, const struct file *jpegs)
 {

@@ -8,6 +8,7 @@
 #include "capture_files.h"
 #include "vision/record/record.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -106,8 +107,10 @@ static inline bool exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
-/* In another process: records for ever, tells after each picture, and is killed after `count`. */
-static inline bool record_and_kill(const char *path, int count, struct vi_recorder_options options)
+/* In another process: records, a picture every so many milliseconds, tells after each of them, and
+ * is killed after `count`. */
+static inline bool record_and_kill(const char *path, int count, struct vi_recorder_options options,
+                                   int milliseconds)
 {
     int ends[2];
     char byte;
@@ -126,6 +129,8 @@ static inline bool record_and_kill(const char *path, int count, struct vi_record
                 _exit(2);
             else if (i + 1 == count)
                 pause();
+            else if (milliseconds)
+                poll(NULL, 0, milliseconds);
     }
     close(ends[1]);
     int told = 0, status = 0;

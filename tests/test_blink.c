@@ -90,69 +90,62 @@ static void test_cameras(void)
     }
 }
 
+static const struct {
+    const char *what;
+    struct scene scene;
+    int blinks;
+} SCENES[] = {
+    {"noise alone", {.open = 0.3, .noise = 0.08, .rate = 30, .length = 120}, 0},
+    {"noise at 10/s", {.open = 0.3, .noise = 0.08, .rate = 10, .length = 300}, 0},
+    {"much noise", {.open = 0.25, .noise = 0.12, .rate = 30, .length = 60}, 0},
+    {"eyes that narrow slowly",
+     {.open = 0.36, .noise = 0.03, .rate = 30, .length = 12, .drift = -0.24},
+     0},
+    {"the same, blinking",
+     {.open = 0.36,
+      .noise = 0.03,
+      .rate = 30,
+      .length = 29,
+      .drift = -0.2,
+      .every = 3,
+      .lasts = 0.25},
+     9},
+    {"eyes that widen",
+     {.open = 0.15,
+      .noise = 0.03,
+      .rate = 30,
+      .length = 29,
+      .drift = 0.2,
+      .every = 3,
+      .lasts = 0.25},
+     9},
+    {"naps", {.open = 0.3, .noise = 0.03, .rate = 30, .length = 59, .every = 10, .lasts = 2}, 0},
+    {"a look down",
+     {.open = 0.3, .noise = 0.03, .rate = 30, .length = 59, .every = 10, .lasts = 0.9},
+     0},
+    {"half a blink",
+     {.open = 0.3,
+      .shut = 0.24,
+      .noise = 0.03,
+      .rate = 30,
+      .length = 30,
+      .every = 3,
+      .lasts = 0.25},
+     0},
+    {"quick blinks",
+     {.open = 0.3, .noise = 0.03, .rate = 60, .length = 29, .every = 3, .lasts = 0.18},
+     9},
+    {"a third of the frames lost",
+     {.open = 0.3, .noise = 0.03, .rate = 30, .length = 29, .every = 3, .lasts = 0.3, .lost = 0.33},
+     9},
+};
+
 static void test_scenes(void)
 {
-    static const struct {
-        const char *what;
-        struct scene scene;
-        int blinks;
-    } cases[] = {
-        {"noise alone", {.open = 0.3, .noise = 0.08, .rate = 30, .length = 120}, 0},
-        {"noise at 10/s", {.open = 0.3, .noise = 0.08, .rate = 10, .length = 300}, 0},
-        {"much noise", {.open = 0.25, .noise = 0.12, .rate = 30, .length = 60}, 0},
-        {"eyes that narrow slowly",
-         {.open = 0.36, .noise = 0.03, .rate = 30, .length = 12, .drift = -0.24},
-         0},
-        {"the same, blinking",
-         {.open = 0.36,
-          .noise = 0.03,
-          .rate = 30,
-          .length = 29,
-          .drift = -0.2,
-          .every = 3,
-          .lasts = 0.25},
-         9},
-        {"eyes that widen",
-         {.open = 0.15,
-          .noise = 0.03,
-          .rate = 30,
-          .length = 29,
-          .drift = 0.2,
-          .every = 3,
-          .lasts = 0.25},
-         9},
-        {"naps",
-         {.open = 0.3, .noise = 0.03, .rate = 30, .length = 59, .every = 10, .lasts = 2},
-         0},
-        {"a look down",
-         {.open = 0.3, .noise = 0.03, .rate = 30, .length = 59, .every = 10, .lasts = 0.9},
-         0},
-        {"half a blink",
-         {.open = 0.3,
-          .shut = 0.24,
-          .noise = 0.03,
-          .rate = 30,
-          .length = 30,
-          .every = 3,
-          .lasts = 0.25},
-         0},
-        {"quick blinks",
-         {.open = 0.3, .noise = 0.03, .rate = 60, .length = 29, .every = 3, .lasts = 0.18},
-         9},
-        {"a third of the frames lost",
-         {.open = 0.3,
-          .noise = 0.03,
-          .rate = 30,
-          .length = 29,
-          .every = 3,
-          .lasts = 0.3,
-          .lost = 0.33},
-         9},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int count = play(&cases[i].scene, i);
-        CHECK(count == cases[i].blinks, "%s: %d blinks of %d", cases[i].what, count,
-              cases[i].blinks);
+    for (size_t i = 0; i < sizeof SCENES / sizeof *SCENES; i++) {
+        int count = play(&SCENES[i].scene, i);
+        CHECK(count == SCENES[i].blinks, "%s: %d blinks of %d", SCENES[i].what, count,
+              SCENES[i].blinks);
     }
 }
 

@@ -108,8 +108,7 @@ static void read_parts(struct structure *s)
     }
 }
 
-/* ---- the header, and the indexes it leads to --------------------------------------------------
- */
+/* ---- the header, and the indexes it leads to ------------------------------------------------- */
 
 static size_t find(const struct structure *s, const char *word)
 {
@@ -283,10 +282,10 @@ static void test_killed(void)
 {
     const char *path = in_folder("killed.avi");
     struct vi_recorder_options options = {.rate = 10};
-    CHECK(record_and_kill(path, 8, options) && !exists(path),
+    CHECK(record_and_kill(path, 8, options, 0) && !exists(path),
           "killed within its first second: there is no file of that name");
     remove_drafts();
-    if (!CHECK(record_and_kill(path, 37, options), "killed after 37 pictures")) return;
+    if (!CHECK(record_and_kill(path, 37, options, 0), "killed after 37 pictures")) return;
     struct file file = load(path);
     struct structure *s = read_structure(&file, true);
     CHECK(!s->wrong && s->frames == 30 && s->indexed == 30 && s->header_frames[2] == 30,

@@ -30,6 +30,8 @@ struct server {
     int dies_at;        /* it hangs up at this request; 0: never */
     int mute_from;      /* it answers no request from this one on */
     int error_at;       /* it answers this request with BadAlloc */
+    size_t damage_at;   /* this byte of all that it says is changed */
+    uint8_t damage;     /* by these bits; 0: it ends there */
 
     /* what it saw */
     uint8_t window[SERVER_SIDE][SERVER_SIDE][3];
@@ -44,7 +46,7 @@ struct server {
     pthread_t thread;
     pthread_mutex_t lock; /* of what it says */
     uint8_t log[SERVER_LOG];
-    size_t said; /* bytes of all that it said, as far as they fit in the log */
+    size_t said; /* bytes of the log: all that it said */
     uint32_t big;
     const uint8_t *segment;
 };
@@ -54,11 +56,19 @@ struct server {
 static inline void server_say(struct server *server, const void *bytes, size_t size)
 {
     pthread_mutex_lock(&server->lock);
-    if (size <= SERVER_LOG - server->said) {
-        memcpy(server->log + server->said, bytes, size);
-        server->said += size;
+    uint8_t *log = server->log + server->said;
+    if (size > SERVER_LOG - server->said) abort();
+    memcpy(log, bytes, size);
+    if (server->damage_at - server->said < size) { /* not before it, either */
+        if (server->damage)
+            server->log[server->damage_at] ^= server->damage;
+        else
+            size = server->damage_at - server->said;
     }
-    if (send(server->end, bytes, size, MSG_NOSIGNAL) != (ssize_t)size) server->mute_from = 1;
+    bool sent = send(server->end, log, size, MSG_NOSIGNAL) == (ssize_t)size;
+    server->said += size;
+    if (!sent || (server->damage == 0 && server->said == server->damage_at))
+        shutdown(server->end, SHUT_RDWR);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -402,6 +412,7 @@ static inline struct server server_24(void)
                            .mask = {0xff0000, 0xff00, 0xff},
                            .max_request = 65535,
                            .answer = SERVER_WELCOMES,
+                           .damage_at = SIZE_MAX,
                            .lock = PTHREAD_MUTEX_INITIALIZER};
 }
 

@@ -276,8 +276,7 @@ void vi_capture_close(struct vi_capture **capture);
  * not a single picture? */
 bool vi_is_video(const char *path);
 
-/* ---- capture/v4l2*.c: the cameras of this machine (Linux) -------------------------------------
- */
+/* ---- capture/v4l2*.c: the cameras of this machine (Linux) ------------------------------------ */
 
 enum vi_camera_use {
     VI_CAMERA_UNKNOWN, /* it could not be asked */
@@ -450,8 +449,7 @@ struct vi_texture {
 size_t vi_texture_workspace(void);
 void vi_texture_measure(struct vi_texture *texture, const struct vi_image *face, void *workspace);
 
-/* ---- face/verdict.c: live, spoof, or not decided ----------------------------------------------
- */
+/* ---- face/verdict.c: live, spoof, or not decided --------------------------------------------- */
 
 enum vi_answer { VI_UNDECIDED, VI_LIVE, VI_SPOOF };
 enum vi_policy {
@@ -527,29 +525,35 @@ const char *vi_display_kind(const struct vi_display *display); /* "x11" ... */
 /* Leaves terminal and screen as they were. */
 void vi_display_close(struct vi_display **display);
 
-/* ---- record/: pictures into a video -----------------------------------------------------------
- */
+/* ---- record/: pictures into a video ---------------------------------------------------------- */
 
 struct vi_recorder;
 struct vi_recorder_options {
     const char *format; /* "avi", "mp4", "mov", "y4m", "pictures", "raw"; NULL: by the name */
-    const char *codec;  /* "mjpeg" (NULL), or "h264", for which ffmpeg must be installed */
-    double rate;        /* frames per second; 0: 30 */
-    int quality;        /* of JPEG, 1 .. 100; 0: 90 */
+    const char *codec; /* "mjpeg" (NULL), or "h264" (mp4 and mov), which the ffmpeg program makes */
+    double rate;       /* pictures per second, 0.1 .. 1000; 0: 30 */
+    int quality;       /* of JPEG, 1 .. 100; 0: 90 */
 };
-/* By its name: .avi (Motion-JPEG, OpenDML), .mp4 or .mov (Motion-JPEG, fragments), .y4m (4:2:0), a
- * name with %d or %06d and a picture's ending (numbered pictures), "-" (RGB, no header, to standard
- * output). Whatever stops the program, the file can be played up to its last second. */
+/* By its name: .avi (Motion-JPEG, OpenDML), .mp4 or .mov (Motion-JPEG), .y4m (4:2:0), a name with
+ * %d or %06d and a picture's ending (numbered from 1), "-" (RGB, no header, to standard output).
+ * A name appears, and takes the place of a file that had it, with the first second that can be
+ * played; whatever stops the program then, the file can be played up to its last second. y4m, mp4
+ * and raw may go to a pipe; a program that records to pipes ignores SIGPIPE, so that a reader's end
+ * is an error here. No picture: no file. */
 enum nn_status vi_recorder_open(struct vi_recorder **recorder, struct nn_context *context,
                                 const char *path, int width, int height,
                                 const struct vi_recorder_options *options);
 /* An RGB picture of the size that was said, shown from `seconds` (counted from any start, going
- * up) on. Containers with a fixed rate repeat or leave out pictures to keep time. */
+ * up) on. avi, y4m and H.264, whose pictures all last the same, repeat or leave out some to keep
+ * time; mp4 and mov have each picture's own; numbered and raw ones are as many as there come. Time
+ * that goes back, or more than 10 s ahead, is a clock that was set: the picture comes one rate's
+ * period after the last. An error of writing (a full disk) ends the recording and is given again by
+ * each call; what was recorded before can be played. No allocation per picture, but for PNG. */
 enum nn_status vi_recorder_write(struct vi_recorder *recorder, const struct vi_image *image,
                                  double seconds);
-/* Ends the file as it should; the recorder is gone, whatever is returned. */
+/* Ends the file as it should, and syncs it; the recorder is gone, whatever is returned. */
 enum nn_status vi_recorder_close(struct vi_recorder **recorder);
-/* How many pictures are in the file, bytes so far. */
+/* How many pictures are in the file, repeated ones included; bytes so far. */
 void vi_recorder_size(const struct vi_recorder *recorder, int64_t *frames, uint64_t *bytes);
 
 #ifdef __cplusplus

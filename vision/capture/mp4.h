@@ -9,8 +9,7 @@
 #include "vision/capture/capture.h"
 #include "vision/codec/codec.h"
 
-/* ---- mp4_boxes.c: size, four letters, body ----------------------------------------------------
- */
+/* ---- mp4_boxes.c: size, four letters, body --------------------------------------------------- */
 
 #define BOX(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (d))
 
@@ -51,8 +50,7 @@ bool vi_mp4_need_box(struct vi_mp4_parser *parser, struct vi_mp4_span parent, ui
 bool vi_mp4_file_box(struct vi_stream *stream, uint64_t at, uint32_t *type, uint64_t *body,
                      uint64_t *end);
 
-/* ---- what is in the file ----------------------------------------------------------------------
- */
+/* ---- what is in the file --------------------------------------------------------------------- */
 
 struct vi_mp4_rows { /* a table inside of the movie box */
     const uint8_t *at;

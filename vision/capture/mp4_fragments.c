@@ -52,8 +52,7 @@ static uint64_t take64(struct vi_mp4_parser *parser, struct vi_mp4_span *rest)
     return high << 32 | take32(parser, rest);
 }
 
-/* ---- what the boxes say -----------------------------------------------------------------------
- */
+/* ---- what the boxes say ---------------------------------------------------------------------- */
 
 /* Loads the next "moof". False: there is none, or an error. */
 static bool load_fragment(struct vi_mp4_parser *parser, struct vi_stream *stream)
@@ -163,8 +162,7 @@ static void enter_run(struct vi_mp4_parser *parser, struct vi_mp4_span run)
     if (fragments->rate <= 0 && count) fragments->rate = rate_of(mp4);
 }
 
-/* ---- samples, one after the other -------------------------------------------------------------
- */
+/* ---- samples, one after the other ------------------------------------------------------------ */
 
 /* Goes on to the next run that has samples. False: there is none, or an error. */
 static bool next_run(struct vi_mp4_parser *parser, struct vi_stream *stream)

@@ -59,6 +59,7 @@ struct camera {
     bool has_sequence;
     double start, last; /* clock: of opening, of the last good frame (or of connecting) */
     double connected, next_try;
+    double told; /* seconds of the last frame: they do not go back */
     char trouble[VI_TROUBLE + 64];
 };
 
@@ -408,7 +409,8 @@ static enum vi_found answer(struct vi_capture *capture, double seconds)
 {
     struct camera *camera = capture->state;
     capture->arrived = seconds;
-    capture->seconds = seconds > camera->start ? seconds - camera->start : 0;
+    if (seconds - camera->start > camera->told) camera->told = seconds - camera->start;
+    capture->seconds = camera->told;
     return VI_FOUND_FRAME;
 }
 
@@ -457,7 +459,7 @@ static enum vi_found overdue(struct vi_capture *capture, bool wanted)
     enum vi_found found = vi_capture_found(capture, status);
     if (found == VI_FOUND_BROKEN) return no_signal(capture, wanted);
     capture->trouble = camera->trouble;
-    return found == VI_FOUND_FRAME ? answer(capture, camera->good.seconds) : found;
+    return found == VI_FOUND_FRAME ? answer(capture, now(camera)) : found;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -228,8 +228,9 @@ enum nn_status vi_camera_modes(struct vi_camera_mode **modes, int *count,
     for (uint32_t i = 0; i < MOST_FORMATS; i++) {
         struct v4l2_fmtdesc answer = {.index = i, .type = vi_camera_type(device)};
         if (vi_camera_ioctl(device, VIDIOC_ENUM_FMT, &answer)) break;
-        struct vi_camera_mode mode = {.readable = vi_camera_format(answer.pixelformat) != NULL,
-                                      .compressed = answer.flags & V4L2_FMT_FLAG_COMPRESSED};
+        const struct vi_camera_format *known = vi_camera_format(answer.pixelformat);
+        struct vi_camera_mode mode = {.readable = known != NULL};
+        mode.compressed = known ? known->compressed : answer.flags & V4L2_FMT_FLAG_COMPRESSED;
         for (int k = 0; k < 4; k++) mode.format[k] = (char)(answer.pixelformat >> 8 * k & 0xff);
         find_sizes(&survey, mode);
     }

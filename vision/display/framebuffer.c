@@ -74,7 +74,7 @@ static enum nn_status refuse(struct nn_context *context, const char *path, const
 
 static uint32_t mask_of(const struct fb_bitfield *field)
 {
-    if (field->length < 1 || field->length > 16 || field->offset > 31) return 0;
+    if (field->length < 1 || field->length > 16 || field->offset > 32 - field->length) return 0;
     return (uint32_t)(((UINT64_C(1) << field->length) - 1) << field->offset);
 }
 

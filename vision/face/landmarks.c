@@ -80,19 +80,20 @@ static void walk_trees(float *now, const struct vi_shape *shape, const struct vi
 {
     const int splits = shape->splits;
     const size_t size = 2 * (size_t)shape->points;
-    const struct vi_shape_split *split = stage->splits;
     const float *row[BATCH], *leaves = stage->leaves;
+    size_t first = 0; /* split of a tree */
     for (int left = stage->trees, count; left > 0; left -= count) {
         count = left < BATCH ? left : BATCH;
-        for (int i = 0; i < count; i++, split += splits, leaves += (size_t)(splits + 1) * size) {
+        for (int i = 0; i < count; i++, leaves += (size_t)(splits + 1) * size) {
             int node = 0;
             while (node < splits) {
-                const struct vi_shape_split *at = &split[node];
+                const struct vi_shape_split *at = &stage->splits[first + (size_t)node];
                 node = 2 * node + 2 - (pixels[at->first] - pixels[at->second] > at->threshold);
             }
+            first += (size_t)splits;
             row[i] = leaves + (size_t)(node - splits) * size;
-            for (size_t byte = 0; byte < size; byte += 64 / sizeof(float))
-                __builtin_prefetch(row[i] + byte);
+            for (size_t line = 0; line < size; line += 64 / sizeof(float))
+                __builtin_prefetch(row[i] + line);
         }
         for (int i = 0; i < count; i++) add(now, row[i], size);
     }

@@ -280,7 +280,7 @@ static enum nn_status read_anchors(struct reader *reader, int index)
 static enum nn_status read_offsets(struct reader *reader, int index)
 {
     struct vi_shape_stage *stage = &reader->shape->stage[index];
-    int pixels;
+    int pixels = 0;
     enum nn_status status =
         read_integer(reader, &pixels, stage->pixels, stage->pixels, "a wrong number of offsets");
     if (status || !pixels) return status;

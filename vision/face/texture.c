@@ -157,8 +157,8 @@ static const double lowest = 0.05;
  * that of the logarithm of an exponentially distributed power. */
 static const double deviation = 1.2825498;
 /* On the axes there are streaks of upright and level edges (frames of pictures, shelves): a peak
- * must be so many deviations higher to count the same. Of live faces' pictures, one in 500 has an
- * axis peak above 3, none above 3.4; elsewhere none is above 2.7. */
+ * must be so many deviations higher to count the same. Of 3,938 pictures of live faces in 18 public
+ * data sets 5 have an axis peak above 3, none above 3.4; elsewhere none has one above 2.7. */
 static const double axis_discount = 0.75;
 enum { AXIS = 2, GRID = 1 }; /* bins that belong to an axis, to a point of JPEG's grid */
 

@@ -7,7 +7,7 @@
  * that uttered it.
  *
  * The figures about live faces are those of 18 small public data sets of one to some fifteen people
- * each, 4,000 pictures of live and 3,700 of shown faces.
+ * each: 3,951 pictures of live faces, 3,678 of shown ones.
  */
 #include "vision/vision.h"
 

@@ -14,8 +14,7 @@
 #include "vision/capture/capture.h"
 #include "vision/codec/codec.h"
 
-/* ---- output.c: bytes to a file that may be looked at while it grows ---------------------------
- */
+/* ---- output.c: bytes to a file that may be looked at while it grows -------------------------- */
 
 struct vi_output {
     struct nn_context *context;
