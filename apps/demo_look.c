@@ -30,7 +30,8 @@ struct look {
     int64_t turn;
     struct nn_text line; /* of --json */
     struct demo_frame *frame;
-    double face_spent[2][VI_MAX_TRACKS], fps;
+    double face_spent[2][VI_MAX_TRACKS];
+    double interval; /* seconds from verdict to verdict, smoothed */
 };
 
 /* ---- start and end --------------------------------------------------------------------------- */
@@ -272,9 +273,11 @@ static enum nn_status close_frame(struct look *look)
         demo->first_verdict = now - demo->start;
         demo->first_arrived = frame->arrived;
     }
-    double rate = now > demo->last_seen && demo->last_seen > 0 ? 1 / (now - demo->last_seen) : 0;
-    look->fps = look->fps > 0 ? look->fps + (rate - look->fps) / 10 : rate;
-    frame->fps = look->fps;
+    if (demo->last_seen > 0) {
+        double interval = now - demo->last_seen;
+        look->interval += (interval - look->interval) / (look->interval > 0 ? 16 : 1);
+    }
+    frame->fps = look->interval > 0 ? 1 / look->interval : 0;
     demo->last_seen = now;
     if (!look->settings->common.json) return NN_OK;
     look->line.size = 0;

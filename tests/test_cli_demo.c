@@ -107,6 +107,15 @@ static void test_verdicts(void)
     good = 0;
     for (int i = 0; i < 12 && i < lines->count; i++) good += is_answer(&lines->line[i], 0, "spoof");
     CHECK(good == 12, "another network: 12 spoofs, got %d", good);
+    lines = seen(demo("-v %s --json", clip_of("one", 12, ONE, 0)));
+    good = 0;
+    for (int i = 0; i < 12 && i < lines->count; i++)
+        good += is_answer(&lines->line[i], 0, "not decided") &&
+                *nn_json_string(face_part(&lines->line[i], 0, "reason"), "") &&
+                nn_json_number(nn_json_get(face_part(&lines->line[i], 0, "texture"), "size"), 0) ==
+                    SCALE * CELL_H;
+    CHECK(good == 12, "by default a grey cell is no face that can be judged, with a reason: %d",
+          good);
     run = demo("-v %s --policy cnn", clip_of("one", 12, ONE, 0));
     CHECK(run->code == 0 && !*run->out && strstr(run->err, "12 frames") &&
               strstr(run->err, "12 live") && strstr(run->err, "latency"),
