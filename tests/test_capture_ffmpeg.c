@@ -436,7 +436,7 @@ static void check_first(const char *path, const char *name)
     char words[5000], png[300];
     struct vi_image expected = {0};
     struct vi_capture *capture = NULL;
-    struct vi_frame frame = {{0}, 0, 0, NULL};
+    struct vi_frame frame = {.index = 0};
     bool end = true;
     snprintf(words, sizeof words, "-i '%s' -frames:v 1 first.png", path);
     bool made = ffmpeg(words) && !vi_read(&expected, context, path_of(png, "first.png"), NULL) &&
