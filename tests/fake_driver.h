@@ -183,8 +183,13 @@ static inline size_t fake_fill(const struct fake *fake, uint8_t *to, size_t size
     }
     size_t all = fake_frame_size(fake),
            luma = (size_t)(fake_row(f->pixelformat, f->width) + fake->padding) * f->height;
+    size_t row = fake_row(f->pixelformat, f->width), stride = row + fake->padding;
     if (all > size) all = size;
     for (size_t i = 0; i < all; i++) {
+        if (i < luma && i % stride >= row) {
+            to[i] = 0xee;
+            continue;
+        }
         if (f->pixelformat == V4L2_PIX_FMT_YUYV)
             to[i] = i % 2 == 0 ? yuv[0] : yuv[1 + i / 2 % 2];
         else if (f->pixelformat == V4L2_PIX_FMT_RGB24)
@@ -465,6 +470,7 @@ static inline int fake_answer(struct fake *fake, const struct fake_node *node,
     case VIDIOC_S_FMT:
     case VIDIOC_TRY_FMT:
         if (node->busy || format->type != type) return node->busy ? node->busy : EINVAL;
+        if (request == VIDIOC_S_FMT && fake->buffer_count) return EBUSY;
         fake_decide(fake, format);
         return 0;
     case VIDIOC_G_PARM:

@@ -220,6 +220,17 @@ static void test_names(void)
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
+/* Are all rows as the first one, at their beginnings and ends? */
+static bool is_whole(void)
+{
+    const struct vi_image *image = &frame.image;
+    bool ok = true;
+    for (int y = 0; y < image->height; y++)
+        for (int x = 0; x < image->width; x += image->width - 1)
+            ok = ok && abs(image->pixels[y * image->stride + 3 * x] - image->pixels[0]) < 8;
+    return ok;
+}
+
 /* Frames come one by one with the time they were taken. */
 static bool plain_run(void)
 {
@@ -227,7 +238,8 @@ static bool plain_run(void)
     bool ok = true;
     double last = 0;
     for (int i = 0; i < 6 && ok; i++) {
-        ok = read_one() == i && frame.index == i && frame.arrived > last && frame.seconds >= 0 &&
+        ok = read_one() == i && is_whole() && frame.index == i && frame.arrived > last &&
+             frame.seconds >= 0 &&
              fabs(frame.arrived - 1000.01 -
                   i * fake.interval.numerator / (double)fake.interval.denominator) < 2e-3;
         if (!ok) printf("# frame %d: %.4f\n", frame_number(&frame.image), frame.arrived);
@@ -266,6 +278,10 @@ static void test_plain(void)
     fake_start(&fake, context);
     fake.lies = true;
     CHECK(plain_run(), "sizeimage is 1");
+    fake_start(&fake, context);
+    fake.lies = true;
+    fake.nodes[0].capabilities = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_READWRITE;
+    CHECK(plain_run(), "and so for read()");
     fake_start(&fake, context);
     fake.padding = 24;
     CHECK(plain_run(), "rows have padding");
@@ -341,6 +357,12 @@ static void test_faults(void)
     fake.faults[0] = (struct fake_fault){2, FAKE_OVERLONG};
     CHECK(start_tiny() && read_one() == 0 && read_one() == 1 && stop(),
           "more bytes than the buffer has: only the buffer is read");
+    fake_start(&fake, context);
+    fake.formats[0] = fake_formats[1];
+    fake.formats[1].fourcc = NULL;
+    fake.faults[0] = (struct fake_fault){2, FAKE_OVERLONG};
+    CHECK(start_tiny() && read_one() == 0 && read_one() == 1 && stop(),
+          "nor does a JPEG go on behind its buffer");
     fake_start(&fake, context);
     fake.nodes[0].capabilities = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_READWRITE;
     fake.faults[0] = (struct fake_fault){2, FAKE_SHORT};
@@ -440,6 +462,12 @@ static void test_errors(void)
     int reads = 0;
     while (reads < 20 && read_one() == -1) reads++;
     CHECK(!frame.trouble && stop(), "it is set up anew");
+    fake_start(&fake, context);
+    for (int i = 0; i < 8; i++) fake.faults[i] = (struct fake_fault){i + 1, FAKE_EIO};
+    ok = start_tiny();
+    for (reads = 0; ok && reads < 200 && read_one() == -1; reads++) continue;
+    CHECK(!frame.trouble && fake.opened == 9 && fake.time > 1007.9 && stop(),
+          "but once a second, not all the time");
     fake_start(&fake, context);
     fake.faults[0] = (struct fake_fault){2, FAKE_BAD_INDEX};
     CHECK(start_tiny() && read_one() == 0 && read_one() == -1 && is_no_signal() && stop(),
