@@ -146,6 +146,7 @@ static const uint8_t *mean_row(struct vi_fit *fit, int y)
     }
     for (int x = 0; x < fit->width; x++) {
         uint64_t count = (uint64_t)fit->columns[x].weight * (uint64_t)(bottom - top);
+        assert(count > 0);
         for (int c = 0; c < 3; c++)
             to[3 * x + c] = (uint8_t)((fit->sums[3 * x + c] + count / 2) / count);
     }

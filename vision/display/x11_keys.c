@@ -11,7 +11,7 @@ enum { SHIFT = 1, LOCK = 2, CONTROL = 4 };
 enum nn_status vi_x11_map_keys(struct vi_x11 *x)
 {
     const uint8_t *reply = NULL;
-    size_t size, count = (size_t)(x->max_keycode - x->min_keycode + 1);
+    size_t size, count = (size_t)x->max_keycode - x->min_keycode + 1;
     x->remap = false;
     enum nn_status status =
         vi_x11_request(x, "11n112", X_GET_KEYBOARD_MAPPING, 0, x->min_keycode, (uint32_t)count, 0);
