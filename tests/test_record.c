@@ -70,7 +70,6 @@ static void test_refused(void)
     } cases[] = {
         {"a.mkv", {0}, "ends in .avi, .mp4, .mov"},
         {"avi", {0}, "ends in .avi"},
-        {".avi", {0}, NULL},
         {"a.jpg", {0}, "out-%06d.jpg"},
         {"a%d.gif", {0}, "ends in .avi"},
         {"%s.jpg", {0}, "one %d or %06d"},
@@ -98,7 +97,6 @@ static void test_refused(void)
         {"a.avi", {.quality = -1}, "quality"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (!cases[i].says) continue;
         enum nn_status status = try_open(in_folder(cases[i].name), 16, 16, cases[i].options);
         CHECK(status == NN_ERROR_ARGUMENT && says(cases[i].says), "refused: %s", cases[i].name);
     }
