@@ -92,6 +92,7 @@ static void take_apart(struct vi_spectrum *spectrum)
 {
     const int size = spectrum->size, half = size / 2;
     const float *re = spectrum->work, *im = re + half * size;
+    assert(half > 0);
     for (int u = 0; u <= half; u++) {
         const int from = u % half * size, mirror = (half - u) % half * size;
         const float cosine = u < half ? spectrum->cosine[u] : -1;

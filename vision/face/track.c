@@ -162,32 +162,39 @@ static void miss(struct vi_track *track, double step)
     for (int k = 0; k < 4; k++) track->velocity[k] *= (float)exp(-step / slowing);
 }
 
-/* Gives each track its face, the best pairs first. A track looks again only when another was
- * preferred by the face it had chosen. */
+/* The track that fits its face best, of those whose turn has not come; -1: there is none. Who has
+ * lost its face to another chooses anew. */
+static int best_track(struct choice *choices, const struct vi_tracker *tracker, const bool *done,
+                      const struct vi_face *faces, int count, const bool *taken)
+{
+    int best = -1;
+    for (int i = 0; i < tracker->count; i++) {
+        if (done[i]) continue;
+        if (choices[i].face >= 0 && taken[choices[i].face])
+            choices[i] = choose(&tracker->track[i], faces, count, taken);
+        if (best < 0 || choices[i].fit > choices[best].fit) best = i;
+    }
+    return best;
+}
+
+/* Gives each track its face, the best pairs first. */
 static void match(struct vi_tracker *tracker, const struct vi_face *faces, int count, bool *taken,
                   double step)
 {
-    struct choice choices[VI_MAX_TRACKS];
+    struct choice choices[VI_MAX_TRACKS] = {{0, 0}};
     bool done[VI_MAX_TRACKS] = {false};
+    int best;
     for (int i = 0; i < tracker->count; i++)
         choices[i] = choose(&tracker->track[i], faces, count, taken);
-    for (int turn = 0; turn < tracker->count; turn++) {
-        int best = -1;
-        for (int i = 0; i < tracker->count; i++) {
-            if (done[i]) continue;
-            if (choices[i].face >= 0 && taken[choices[i].face])
-                choices[i] = choose(&tracker->track[i], faces, count, taken);
-            if (best < 0 || choices[i].fit > choices[best].fit) best = i;
-        }
-        struct vi_track *track = &tracker->track[best];
-        int face = choices[best].face;
+    while ((best = best_track(choices, tracker, done, faces, count, taken)) >= 0) {
+        const int face = choices[best].face;
         done[best] = true;
         if (face < 0) {
-            miss(track, step);
-            continue;
+            miss(&tracker->track[best], step);
+        } else {
+            taken[face] = true;
+            see(&tracker->track[best], &faces[face], tracker->last);
         }
-        taken[face] = true;
-        see(track, &faces[face], tracker->last);
     }
 }
 
@@ -218,7 +225,7 @@ static void begin(struct vi_tracker *tracker, const struct vi_face *face)
 void vi_track_update(struct vi_tracker *tracker, const struct vi_face *faces, int count,
                      double seconds)
 {
-    struct vi_face good[CONSIDERED];
+    struct vi_face good[CONSIDERED] = {{0, 0, 0, 0, 0}};
     bool taken[CONSIDERED] = {false};
     int known = 0;
     for (int i = 0; i < count && known < CONSIDERED; i++)
