@@ -61,7 +61,7 @@ int vi_camera_query(struct vi_camera_device *device, const struct vi_camera_syst
     struct v4l2_capability answer = {0};
     *device = (struct vi_camera_device){.system = system, .file = -1};
     if (strlen(path) >= sizeof device->path) return ENAMETOOLONG;
-    strcpy(device->path, path);
+    memcpy(device->path, path, strlen(path) + 1);
     do device->file = system->open(system->user, path, O_RDWR | O_NONBLOCK);
     while (device->file < 0 && errno == EINTR);
     if (device->file < 0) return errno ? errno : EIO;
