@@ -149,7 +149,7 @@ struct wild_sums {
 static inline bool wild_run(struct wild *wild, struct nn_context *context, const uint8_t *bytes,
                             size_t size, struct wild_sums *sums)
 {
-    struct vi_capture_options options = {.width = 40, .height = 24, .max_pixels = 4096};
+    struct vi_capture_options options = {.width = 40, .height = 24, .max_pixels = 1000};
     struct vi_capture *capture = NULL;
     struct vi_camera *cameras = NULL;
     int count = 0;
@@ -160,12 +160,12 @@ static inline bool wild_run(struct wild *wild, struct nn_context *context, const
     vi_cameras_free(&cameras, &count, context);
     vi_capture_open_camera(&capture, context, "0", &options, &wild->system);
     sums->opened += capture != NULL;
-    for (int i = 0; capture && i < 10 && ok; i++) {
+    for (int i = 0; capture && i < 6 && ok; i++) {
         struct vi_frame frame;
         double start = wild->fake.time;
         if (vi_capture_read(capture, &frame, &end)) break;
         ok = !end && frame.image.pixels && frame.image.width > 0 && frame.image.channels == 3 &&
-             frame.image.width * frame.image.height <= 4096 && frame.seconds >= 0 &&
+             frame.image.width * frame.image.height <= 1000 && frame.seconds >= 0 &&
              wild->fake.time - start < 0.75;
         sums->frames += !frame.trouble;
         sums->troubles += frame.trouble != NULL;
