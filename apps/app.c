@@ -75,7 +75,7 @@ enum nn_status app_print(struct app *app, struct nn_text *text)
 {
     enum nn_status status = app_text_status(text);
     if (!status) {
-        fwrite(text->data, 1, text->size, stdout);
+        if (text->size) fwrite(text->data, 1, text->size, stdout);
         status = app_flush(app);
     }
     nn_text_free(text);
