@@ -99,9 +99,7 @@ void annotate_points(const struct vi_image *image, const struct vi_point *points
     }
 }
 
-/* ---- where to
- * ------------------------------------------------------------------------------------
- */
+/* ---- where to -------------------------------------------------------------------------------- */
 
 /* The folder a path lies in, the caller's to nn_free. */
 static char *folder_of(struct nn_context *context, const char *path)
@@ -169,9 +167,7 @@ void annotate_close(struct annotate_output *output)
     *output = (struct annotate_output){0};
 }
 
-/* ---- names
- * ---------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* FNV-1a, without regard to case, because some file systems have none. Two names of one hash are
  * harmless: the second gets a number it would not have needed. */

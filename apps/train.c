@@ -414,9 +414,7 @@ static enum nn_status train(struct session *session)
     return save(session);
 }
 
-/* ---- run
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- run ------------------------------------------------------------------------------------- */
 
 static void describe_start(const struct session *session)
 {

@@ -156,9 +156,7 @@ static void test_many_faces(void)
           "200 faces in a picture: %s", told(run));
 }
 
-/* ---- other processes
- * ------------------------------------------------------------------------------
- */
+/* ---- other processes ------------------------------------------------------------------------- */
 
 /* Runs gather in a process of its own; what it prints goes to `log`. */
 static pid_t start(const char *options, const char *log, rlim_t most)
@@ -317,9 +315,7 @@ static void test_give_up(void)
     CHECK(code == 1 && frames < 5000, "who cannot write does not read on: %d frames", frames);
 }
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Fails the `fails_at`-th request, counted from 1; several threads ask. */
 struct failing {

@@ -30,8 +30,7 @@ struct screen {
     bool cursor_hidden;
 };
 
-/* ---- the system
- * ----------------------------------------------------------------------------------- */
+/* ---- the system ------------------------------------------------------------------------------ */
 
 static int open_device(const char *path)
 {
@@ -59,8 +58,7 @@ static void close_device(int device)
     close(device);
 }
 
-/* ---- opening
- * -------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static enum nn_status refuse(struct nn_context *context, const char *path, const char *what)
 {
@@ -186,8 +184,7 @@ static void close_framebuffer(struct vi_display *display)
     if (screen->device >= 0) screen->system->close(screen->device);
 }
 
-/* ---- showing
- * -------------------------------------------------------------------------------------- */
+/* ---- showing --------------------------------------------------------------------------------- */
 
 static enum nn_status show_framebuffer(struct vi_display *display, const struct vi_image *image)
 {

@@ -204,8 +204,7 @@ const uint8_t *vi_fit_row(struct vi_fit *fit, int y)
     return to;
 }
 
-/* ---- pixels
- * --------------------------------------------------------------------------------------- */
+/* ---- pixels ---------------------------------------------------------------------------------- */
 
 bool vi_packer_set(struct vi_packer *packer, const struct vi_pixel_format *format)
 {

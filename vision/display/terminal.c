@@ -55,8 +55,7 @@ struct terminal {
     struct vi_keyboard keyboard;
 };
 
-/* ---- bytes
- * ---------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static enum nn_status gone(struct vi_display *display, int code)
 {
@@ -104,8 +103,7 @@ static void add_sequence(struct terminal *terminal, const uint32_t *numbers, int
     add(terminal, text, (size_t)(at - text));
 }
 
-/* ---- size
- * ----------------------------------------------------------------------------------------- */
+/* ---- size ------------------------------------------------------------------------------------ */
 
 /* Serial lines have no size: then 80 x 24, as everywhere. */
 static void measure(const struct terminal *terminal, int *columns, int *rows)
@@ -145,8 +143,7 @@ static enum nn_status resize(struct vi_display *display)
     return NN_OK;
 }
 
-/* ---- colours
- * -------------------------------------------------------------------------------------- */
+/* ---- colours --------------------------------------------------------------------------------- */
 
 /* The nearest of xterm's 256: a cube of 6 x 6 x 6 (0, 95, 135, 175, 215, 255) from 16 on, and 24
  * greys (8, 18 ... 238) from 232 on. */
@@ -191,8 +188,7 @@ static void set_color(struct terminal *terminal, uint32_t what, uint32_t color)
         add_sequence(terminal, of_256, 3, 'm');
 }
 
-/* ---- pictures
- * ------------------------------------------------------------------------------------- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
 static void add_cell(struct terminal *terminal, struct cell cell)
 {
@@ -261,8 +257,7 @@ static enum nn_status show_terminal(struct vi_display *display, const struct vi_
     return flush(display);
 }
 
-/* ---- opening
- * -------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static bool has_true_color(void)
 {

@@ -26,8 +26,7 @@ enum {
     MAPPING_NOTIFY = 34
 };
 
-/* ---- events
- * --------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* Requests whose failure leaves something to show are not missed. */
 static void take_error(struct vi_x11 *x, const uint8_t *packet)
@@ -99,8 +98,7 @@ static enum nn_status take_events(struct vi_x11 *x, bool wait)
                    x->name, x->failed_request, known ? names[x->failed] : "unknown", x->failed);
 }
 
-/* ---- the window
- * ----------------------------------------------------------------------------------- */
+/* ---- the window ------------------------------------------------------------------------------ */
 
 static enum nn_status atom(struct vi_x11 *x, const char *name, uint32_t *value)
 {
@@ -251,8 +249,7 @@ static void close_x11(struct vi_display *display)
     nn_free(x->context, x->in);
 }
 
-/* ---- pictures
- * ------------------------------------------------------------------------------------- */
+/* ---- pictures -------------------------------------------------------------------------------- */
 
 /* Memory for that many pixels; it shrinks with nothing but the display. */
 static enum nn_status make_room(struct vi_x11 *x, size_t bytes)

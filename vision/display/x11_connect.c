@@ -18,8 +18,7 @@
 
 enum { FIRST_PORT = 6000 };
 
-/* ---- names
- * ---------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Digits at *text, moved on; -1: none, or more than `most`. */
 static int number(const char **text, int most)
@@ -65,8 +64,7 @@ bool vi_x11_parse_name(struct vi_x11_name *name, const char *text)
     return *at == '\0' && name->display >= 0 && name->screen >= 0;
 }
 
-/* ---- sockets
- * --------------------------------------------------------------------------------------- */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
 /* -1 and errno, or a connected socket. Time-outs hold for connecting; afterwards nothing waits. */
 static int connect_to(const struct sockaddr *address, socklen_t size)

@@ -29,8 +29,7 @@ static const uint8_t *next(struct reader *reader, size_t size)
     return bytes;
 }
 
-/* ---- hello
- * ---------------------------------------------------------------------------------------- */
+/* ---- hello ----------------------------------------------------------------------------------- */
 
 static enum nn_status say_hello(struct vi_x11 *x, const struct vi_x11_cookie *cookie)
 {
@@ -61,8 +60,7 @@ static enum nn_status refused(struct vi_x11 *x, const uint8_t *reason, size_t si
                           : "there is no cookie for it in $XAUTHORITY or ~/.Xauthority");
 }
 
-/* ---- screens
- * --------------------------------------------------------------------------------------- */
+/* ---- screens --------------------------------------------------------------------------------- */
 
 struct formats {
     const uint8_t *at;

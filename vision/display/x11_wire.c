@@ -40,8 +40,7 @@ static bool wait_for(struct vi_x11 *x, short what, double until)
     }
 }
 
-/* ---- sending
- * -------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static enum nn_status send_parts(struct vi_x11 *x, struct iovec *parts, int count)
 {
@@ -112,8 +111,7 @@ enum nn_status vi_x11_request(struct vi_x11 *x, const char *layout, ...)
     return send_parts(x, parts, 3);
 }
 
-/* ---- receiving
- * ------------------------------------------------------------------------------------ */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 /* Room for `size` bytes from x->at on. */
 static enum nn_status make_room(struct vi_x11 *x, size_t size)

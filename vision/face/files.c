@@ -196,9 +196,7 @@ static enum nn_status find_partner(struct vi_detector_files *files, struct folde
     return choose(other, folder, kind, 1 - part, preferred);
 }
 
-/* ---- either
- * --------------------------------------------------------------------------------------
- */
+/* ---- either ---------------------------------------------------------------------------------- */
 
 /* The folder itself, or the one the file lies in. */
 static char *folder_of(struct nn_context *context, const char *path, bool is_folder)
