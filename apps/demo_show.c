@@ -294,10 +294,29 @@ static enum nn_status poll_keys(struct show *show)
     return status;
 }
 
+/* What the picture says, in one line, for terminals. */
+static void caption(struct show *show)
+{
+    const struct demo_frame *frame = frame_of(show);
+    char text[256];
+    size_t size = (size_t)snprintf(text, sizeof text, "%.0f frames/s  %s", frame->fps,
+                                   show->paused      ? "paused  "
+                                   : *frame->trouble ? frame->trouble
+                                                     : "");
+    for (int i = 0; i < frame->count && size < sizeof text - 1; i++) {
+        const struct demo_face *face = &frame->faces[i];
+        size += (size_t)snprintf(text + size, sizeof text - size, " #%lld %s%s%s %.2f ",
+                                 (long long)face->id, vi_answer_name(face->answer),
+                                 *face->reason ? ": " : "", face->reason, face->score);
+    }
+    vi_display_caption(show->display, text);
+}
+
 static enum nn_status display(struct show *show)
 {
     double start = app_seconds();
     if (!show->display) return NN_OK;
+    caption(show);
     enum nn_status status = vi_display_show(show->display, &show->canvas);
     if (status) return lose_display(show, status);
     note(show, DEMO_SHOW, start);

@@ -28,9 +28,10 @@ static struct {
     uint32_t front, back;
     int x, y;
     bool alternate, cursor, wraps, updating;
-    size_t bytes, updates; /* that came */
-    int wrong;             /* what no terminal should get */
-    char pending[64];      /* a sequence that has not ended */
+    char text[HIGH][WIDE + 1]; /* letters, where there are no blocks */
+    size_t bytes, updates;     /* that came */
+    int wrong;                 /* what no terminal should get */
+    char pending[64];          /* a sequence that has not ended */
     size_t pending_size;
 } tty;
 
@@ -114,7 +115,12 @@ static void do_sequence(char *text, char end)
         tty.x = numbers[1] - 1;
     } else if (end == 'J' && numbers[0] == 2) {
         for (int y = 0; y < HIGH; y++)
-            for (int x = 0; x < WIDE; x++) tty.cell[y][x].top = tty.cell[y][x].bottom = tty.back;
+            for (int x = 0; x < WIDE; x++) {
+                tty.cell[y][x].top = tty.cell[y][x].bottom = tty.back;
+                tty.text[y][x] = ' ';
+            }
+    } else if (end == 'K' && numbers[0] == 0) {
+        for (int x = tty.x; x < WIDE; x++) tty.text[tty.y][x] = ' ';
     } else {
         tty.wrong++;
     }
@@ -151,6 +157,9 @@ static void take_byte(char byte)
         if (size < 3) return;
         if (memcmp(tty.pending, "\xe2\x96\x80", 3) != 0) tty.wrong++;
         put(tty.front, tty.back);
+    } else if (first > ' ' && first <= '~' && tty.back == 0 && tty.front == 0xffffff) {
+        put(tty.back, tty.back);
+        tty.text[tty.y][tty.x - 1] = first;
     } else {
         tty.wrong++;
     }
@@ -302,6 +311,47 @@ static void test_sizes(void)
     paint(&tall, 1, 300, 3);
     CHECK(show(display, &tall), "a picture of one column");
     vi_image_free(context, &tall);
+    vi_display_close(&display);
+    take(SIZE_MAX);
+    vi_image_free(context, &image);
+}
+
+/* Is this the last line, from its beginning on, with nothing but space behind? */
+static bool reads(const char *text)
+{
+    const char *line = tty.text[tty.rows - 1];
+    size_t size = strlen(text);
+    return strncmp(line, text, size) == 0 && strspn(line + size, " ") == WIDE - size;
+}
+
+static void test_caption(void)
+{
+    struct vi_image image;
+    paint(&image, 40, 24, 6);
+    set_size(40, 13);
+    struct vi_display *display = start();
+    vi_display_caption(display, "#1 live 0.93");
+    CHECK(show(display, &image) && reads("#1 live 0.93") && tty.wrong == 0,
+          "a line of text in the last line");
+    tty.rows--;
+    CHECK(difference(&image, 0, 0) == 0, "the picture above it");
+    tty.rows++;
+    size_t before = tty.bytes;
+    CHECK(show(display, &image) && tty.bytes == before, "the same once more: nothing is sent");
+    vi_display_caption(display, "bad\033[2J\xc3");
+    CHECK(show(display, &image) && reads("bad?[2J?") && tty.wrong == 0,
+          "another; what is no letter is a question mark");
+    vi_display_caption(display, "0123456789 0123456789 0123456789 0123456789 0123456789");
+    CHECK(show(display, &image) && reads("0123456789 0123456789 0123456789 0123456") &&
+              tty.wrong == 0,
+          "cut off where the line ends");
+    set_size(40, 1);
+    CHECK(show(display, &image) && show(display, &image) && reads("") && tty.wrong == 0,
+          "one line is the picture's");
+    set_size(40, 12);
+    vi_display_caption(display, "");
+    CHECK(show(display, &image) && show(display, &image) && difference(&image, 0, 0) == 0,
+          "none: all is the picture's");
     vi_display_close(&display);
     take(SIZE_MAX);
     vi_image_free(context, &image);
@@ -483,6 +533,7 @@ int main(void)
     test_pictures();
     test_sizes();
     test_256_colors();
+    test_caption();
     test_keys();
     test_slow();
     test_trouble();

@@ -524,6 +524,9 @@ enum nn_status vi_display_open(struct vi_display **display, struct nn_context *c
  * picture gets none; an X server has 5 seconds. An error means that the display is gone for good.
  */
 enum nn_status vi_display_show(struct vi_display *display, const struct vi_image *image);
+/* A line of text for displays on which nobody can read what is drawn into pictures: terminals show
+ * it below the next one, others leave it out. Printable ASCII; "": none. */
+void vi_display_caption(struct vi_display *display, const char *text);
 /* The next key or the wish to close, without waiting; VI_EVENT_NONE: nothing more. Shows the last
  * picture again where the display has lost it or has another size: call it often, also when there
  * are no new pictures. */

@@ -144,6 +144,14 @@ enum nn_status vi_display_show(struct vi_display *display, const struct vi_image
     return status ? status : display->kind->show(display, image);
 }
 
+void vi_display_caption(struct vi_display *display, const char *text)
+{
+    size_t size = 0;
+    for (; text[size] && size < sizeof display->caption - 1; size++)
+        display->caption[size] = text[size] >= ' ' && text[size] <= '~' ? text[size] : '?';
+    display->caption[size] = '\0';
+}
+
 enum nn_status vi_display_poll(struct vi_display *display, struct vi_event *event)
 {
     *event = (struct vi_event){VI_EVENT_NONE, 0};

@@ -92,6 +92,7 @@ struct vi_display {
     struct vi_fit fit;
     struct vi_image last; /* what was shown, if kind->redraws */
     bool stale;           /* the kind wants it shown again */
+    char caption[256];
 };
 
 /* vi_display_open with one kind. */

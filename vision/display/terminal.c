@@ -3,7 +3,8 @@
  *
  * A cell shows two pixels, one above the other: the character "upper half block" (U+2580), the
  * upper one in its colour, the lower one in the background's. Only cells that changed are sent. A
- * terminal that takes bytes slowly gets fewer pictures, never a queue of them.
+ * terminal that takes bytes slowly gets fewer pictures, never a queue of them. Letters in a picture
+ * cannot be read: the last line is for a caption.
  *
  * Control sequences: ECMA-48 (cursor, colours), xterm's "ctlseqs" (alternate screen 1049, cursor
  * 25, wrap 7), and mode 2026, by which a terminal shows a whole picture at once; one that does not
@@ -31,7 +32,7 @@ enum {
     MAX_COLUMNS = 1024,
     MAX_ROWS = 512,
     CELL_BYTES = 64,      /* place, two colours, character, at most */
-    FRAME_BYTES = 64,     /* before and behind the cells */
+    FRAME_BYTES = 384,    /* before and behind the cells, the caption among them */
     UNKNOWN = 0x7f000000, /* no colour */
     UNSEEN = 2            /* a channel's difference that is not worth sending */
 };
@@ -41,17 +42,23 @@ struct cell {
     uint32_t top, bottom; /* 0xRRGGBB, or the number of one of 256 colours */
 };
 
+struct place { /* for the picture */
+    int columns, rows;
+    bool captioned; /* a line more, below */
+};
+
 struct terminal {
     int output; /* non-blocking, our own */
     int keys;   /* where keys come from, if not from `output`; -1: none */
     bool entered;
     bool true_color;
-    int columns, rows;
+    struct place place;
     struct cell *cells; /* what it shows, or will when all is sent */
     char *out;          /* [sent, size) is on its way */
     size_t sent, size, capacity;
-    uint8_t *above;  /* a row of the picture */
-    struct cell pen; /* the colours in use: top is the character's */
+    uint8_t *above;    /* a row of the picture */
+    char caption[256]; /* that is below it */
+    struct cell pen;   /* the colours in use: top is the character's */
     struct vi_keyboard keyboard;
 };
 
@@ -105,24 +112,34 @@ static void add_sequence(struct terminal *terminal, const uint32_t *numbers, int
 
 /* ---- size ------------------------------------------------------------------------------------ */
 
-/* Serial lines have no size: then 80 x 24, as everywhere. */
-static void measure(const struct terminal *terminal, int *columns, int *rows)
+/* Serial lines have no size: then 80 x 24, as everywhere. The last line is the caption's, if there
+ * is one, and another line for the picture. */
+static struct place measure(const struct vi_display *display)
 {
+    const struct terminal *terminal = display->state;
     struct winsize size = {0, 0, 0, 0};
     if (ioctl(terminal->output, TIOCGWINSZ, &size) || !size.ws_col || !size.ws_row)
         size = (struct winsize){.ws_col = 80, .ws_row = 24};
-    *columns = size.ws_col < MAX_COLUMNS ? size.ws_col : MAX_COLUMNS;
-    *rows = size.ws_row < MAX_ROWS ? size.ws_row : MAX_ROWS;
+    struct place place = {.columns = size.ws_col < MAX_COLUMNS ? size.ws_col : MAX_COLUMNS,
+                          .rows = size.ws_row < MAX_ROWS ? size.ws_row : MAX_ROWS};
+    place.captioned = *display->caption && place.rows > 1;
+    place.rows -= place.captioned;
+    return place;
+}
+
+static bool is_same(struct place a, struct place b)
+{
+    return a.columns == b.columns && a.rows == b.rows && a.captioned == b.captioned;
 }
 
 /* Follows the window: then all cells are sent anew. */
 static enum nn_status resize(struct vi_display *display)
 {
     struct terminal *terminal = display->state;
-    int columns, rows;
-    measure(terminal, &columns, &rows);
-    size_t count = (size_t)columns * (size_t)rows, needed = count * CELL_BYTES + FRAME_BYTES;
-    if (columns == terminal->columns && rows == terminal->rows) return NN_OK;
+    struct place place = measure(display);
+    size_t count = (size_t)place.columns * (size_t)place.rows;
+    size_t needed = count * CELL_BYTES + FRAME_BYTES;
+    if (is_same(place, terminal->place)) return NN_OK;
     if (needed > terminal->capacity) {
         struct cell *cells = nn_realloc(display->context, terminal->cells, count, sizeof *cells);
         if (!cells) return NN_ERROR_MEMORY;
@@ -135,10 +152,10 @@ static enum nn_status resize(struct vi_display *display)
         terminal->above = above;
         terminal->capacity = needed;
     }
-    terminal->columns = columns;
-    terminal->rows = rows;
+    terminal->place = place;
     for (size_t i = 0; i < count; i++) terminal->cells[i] = (struct cell){UNKNOWN, UNKNOWN};
     add(terminal, CLEAR, sizeof CLEAR - 1);
+    terminal->caption[0] = '\0';
     terminal->pen = (struct cell){UNKNOWN, UNKNOWN};
     return NN_OK;
 }
@@ -210,10 +227,11 @@ static void add_line(struct terminal *terminal, const struct vi_fit *fit, int li
 {
     static const uint8_t black[3];
     bool there = false; /* the cursor is before this cell */
-    for (int x = 0; x < terminal->columns; x++) {
+    for (int x = 0; x < terminal->place.columns; x++) {
         bool inside = x >= fit->x && x < fit->x + fit->width;
         size_t at = inside ? (size_t)(x - fit->x) * 3 : 0;
-        struct cell *old = &terminal->cells[(size_t)line * (size_t)terminal->columns + (size_t)x];
+        struct cell *old =
+            &terminal->cells[(size_t)line * (size_t)terminal->place.columns + (size_t)x];
         struct cell cell = {color_of(terminal, inside && above ? above + at : black),
                             color_of(terminal, inside && below ? below + at : black)};
         bool sent =
@@ -233,6 +251,20 @@ static const uint8_t *row_of(struct vi_fit *fit, int y)
     return y >= fit->y && y < fit->y + fit->height ? vi_fit_row(fit, y - fit->y) : NULL;
 }
 
+/* In the terminal's own colours, below the picture; cut off where the line ends. */
+static void add_caption(struct vi_display *display)
+{
+    struct terminal *terminal = display->state;
+    size_t size = strlen(display->caption), most = (size_t)terminal->place.columns;
+    uint32_t place[] = {(uint32_t)terminal->place.rows + 1, 1};
+    if (!terminal->place.captioned || strcmp(display->caption, terminal->caption) == 0) return;
+    memcpy(terminal->caption, display->caption, sizeof terminal->caption);
+    add_sequence(terminal, place, 2, 'H');
+    add(terminal, "\033[0m\033[K", 7);
+    add(terminal, display->caption, size < most ? size : most);
+    terminal->pen = (struct cell){UNKNOWN, UNKNOWN};
+}
+
 static enum nn_status show_terminal(struct vi_display *display, const struct vi_image *image)
 {
     struct terminal *terminal = display->state;
@@ -241,15 +273,17 @@ static enum nn_status show_terminal(struct vi_display *display, const struct vi_
     if (status || terminal->size) return status; /* still busy with the last one */
     status = resize(display);
     if (!status)
-        status = vi_fit_begin(fit, display->context, image, terminal->columns, 2 * terminal->rows);
+        status = vi_fit_begin(fit, display->context, image, terminal->place.columns,
+                              2 * terminal->place.rows);
     if (status) return status;
     add(terminal, BEGIN, sizeof BEGIN - 1);
     size_t empty = terminal->size;
-    for (int line = 0; line < terminal->rows; line++) {
+    for (int line = 0; line < terminal->place.rows; line++) {
         const uint8_t *above = row_of(fit, 2 * line);
         if (above) above = memcpy(terminal->above, above, (size_t)fit->width * 3);
         add_line(terminal, fit, line, above, row_of(fit, 2 * line + 1));
     }
+    add_caption(display);
     if (terminal->size == empty) /* nothing has changed */
         terminal->size -= sizeof BEGIN - 1;
     else
@@ -330,11 +364,10 @@ static enum nn_status poll_terminal(struct vi_display *display, struct vi_event 
 {
     struct terminal *terminal = display->state;
     struct pollfd end = {terminal->output, 0, 0};
-    int columns, rows, key = vi_keyboard_key(&terminal->keyboard);
+    int key = vi_keyboard_key(&terminal->keyboard);
     if (key) *event = (struct vi_event){VI_EVENT_KEY, key};
     if (poll(&end, 1, 0) == 1 && end.revents & (POLLHUP | POLLERR)) return gone(display, EIO);
-    measure(terminal, &columns, &rows);
-    if (columns != terminal->columns || rows != terminal->rows) display->stale = true;
+    if (!is_same(measure(display), terminal->place)) display->stale = true;
     return flush(display);
 }
 
