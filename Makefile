@@ -204,7 +204,8 @@ bench: $(call program,$(BENCHES))  ## measure the training step (peers: bench/pe
 
 FUZZ_SECONDS ?= 60
 FUZZ_OPTIONS = -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 -verbosity=0
-# Kernels read no files: unrolled tiles under a fuzzer's eyes take clang minutes.
+# Kernels read no files: unrolled tiles under a fuzzer's eyes take clang minutes. Sanitizers below
+# have a look at them, but without -O3, which would take gcc minutes.
 fuzz:  ## let clang's libFuzzer loose on the readers, FUZZ_SECONDS each, two at a time
 	@$(MAKE) BUILD=build-fuzz WERROR= CC=clang KERNEL_FLAGS='-O1 -fno-sanitize=all' \
 	    LDFLAGS=-fsanitize=fuzzer,address,undefined \
@@ -221,17 +222,17 @@ SAN := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 .PHONY: asan ubsan tsan cross
 asan:  ## tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) BUILD=build-asan WERROR= CFLAGS='$(SAN) -fsanitize=address,undefined' \
-	    LDFLAGS=-fsanitize=address,undefined test
+	    KERNEL_FLAGS=-O1 LDFLAGS=-fsanitize=address,undefined test
 ubsan:  ## tests under UndefinedBehaviorSanitizer alone
 	@$(MAKE) BUILD=build-ubsan WERROR= CFLAGS='$(SAN) -fsanitize=undefined' \
 	    LDFLAGS=-fsanitize=undefined test
 tsan:  ## threads, and a whole training run, under ThreadSanitizer
-	@$(MAKE) BUILD=build-tsan WERROR= CFLAGS='$(SAN) -fsanitize=thread' LDFLAGS=-fsanitize=thread \
-	    all build-tsan/tests/test_thread
+	@$(MAKE) BUILD=build-tsan WERROR= CFLAGS='$(SAN) -fsanitize=thread' KERNEL_FLAGS=-O1 \
+	    LDFLAGS=-fsanitize=thread all build-tsan/tests/test_thread
 	@BUILD=build-tsan sh tests/run.sh build-tsan/tests/test_thread .ci/tsan.sh
 cross:  ## build for 64-bit ARM, run the tests under qemu
 	@$(MAKE) BUILD=build-aarch64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar \
-	    LDFLAGS=-static RUNNER=qemu-aarch64-static test
+	    RUNNER='qemu-aarch64-static -L /usr/aarch64-linux-gnu' test
 
 # ---- looking at the source ----------------------------------------------------------------------
 .PHONY: lint format

@@ -64,8 +64,9 @@ static double error_of(int size, uint64_t seed)
     for (int v = 0; v < size; v++)
         for (int u = 0; u < size; u++) {
             double power = a[v][u][0] * a[v][u][0] + a[v][u][1] * a[v][u][1];
-            worst = fmax(worst, fabs(power - (double)spectrum.power[v * size + u]));
-            most = fmax(most, power);
+            double error = fabs(power - (double)spectrum.power[v * size + u]);
+            if (!(error <= worst)) worst = error;
+            if (power > most) most = power;
         }
     return worst / most;
 }
