@@ -40,32 +40,36 @@ static const char *format_of(const char *path)
     return NULL;
 }
 
-static enum nn_status choose(const struct vi_recorder_kind **kind, struct nn_context *context,
-                             const char *path, const struct vi_recorder_options *options)
+/* NULL: there is none, and the context's error says why. */
+static const struct vi_recorder_kind *choose(struct nn_context *context, const char *path,
+                                             const struct vi_recorder_options *options)
 {
     const struct vi_recorder_kind *same = NULL; /* of that format */
     char quoted[NN_QUOTED];
     const char *format = options->format ? options->format : format_of(path);
-    if (!format)
-        return nn_fail(context, NN_ERROR_ARGUMENT,
-                       "cannot record to %s: expected a name that ends in .avi, .mp4, .mov or "
-                       ".y4m, a picture's with %%d or %%06d in it (out-%%06d.jpg), or -",
-                       nn_quote(quoted, path));
+    if (!format) {
+        nn_fail(context, NN_ERROR_ARGUMENT,
+                "cannot record to %s: expected a name that ends in .avi, .mp4, .mov or .y4m, a "
+                "picture's with %%d or %%06d in it (out-%%06d.jpg), or -",
+                nn_quote(quoted, path));
+        return NULL;
+    }
     for (int i = 0; i < KINDS; i++) {
         if (strcmp(kinds[i]->format, format) != 0) continue;
         if (!same) same = kinds[i];
         if (options->codec && strcmp(kinds[i]->codec, options->codec) != 0) continue;
-        *kind = kinds[i];
-        return NN_OK;
+        return kinds[i];
     }
-    if (!same)
-        return nn_fail(context, NN_ERROR_ARGUMENT,
-                       "recording format %s: expected avi, mp4, mov, y4m, pictures or raw",
-                       nn_quote(quoted, format));
-    return nn_fail(context, NN_ERROR_ARGUMENT,
-                   "%s holds no codec %s: there is mjpeg (in avi, mp4 and mov) and h264 (in mp4 "
-                   "and mov)",
-                   format, nn_quote(quoted, options->codec));
+    if (same)
+        nn_fail(context, NN_ERROR_ARGUMENT,
+                "%s holds no codec %s: there is mjpeg (in avi, mp4 and mov) and h264 (in mp4 and "
+                "mov)",
+                format, nn_quote(quoted, options->codec));
+    else
+        nn_fail(context, NN_ERROR_ARGUMENT,
+                "recording format %s: expected avi, mp4, mov, y4m, pictures or raw",
+                nn_quote(quoted, format));
+    return NULL;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -141,8 +145,9 @@ enum nn_status vi_recorder_open(struct vi_recorder **recorder, struct nn_context
     *recorder = NULL;
     if (!options) options = &defaults;
     enum nn_status status = check(context, width, height, options);
-    if (!status) status = choose(&kind, context, path, options);
     if (status) return status;
+    kind = choose(context, path, options);
+    if (!kind) return NN_ERROR_ARGUMENT;
     struct vi_recorder *made = nn_alloc(context, 1, sizeof *made);
     if (!made) return NN_ERROR_MEMORY;
     *made = (struct vi_recorder){.context = context,
