@@ -176,7 +176,7 @@ PROGRAMS = $(call program,$(TESTS) $(LESSONS))
 tests: all $(PROGRAMS) $(BUILD)/bench/convolution
 test: tests  ## build and run all tests; the last line is "N passed, N failed"
 	@BUILD="$(BUILD)" CC="$(CC)" CFLAGS="$(CFLAGS)" LDFLAGS="$(LDFLAGS)" RUNNER="$(RUNNER)" \
-	    sh tests/run.sh $(PROGRAMS) $(SCRIPTS)
+	    sh tests/run.sh $(PROGRAMS) $(if $(RUNNER),$(filter tests/check_%,$(SCRIPTS)),$(SCRIPTS))
 
 NOT_MAIN = $(filter-out $(BUILD)/apps/main.o,$(APP_OBJECTS)) $(LIBRARIES)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(NOT_MAIN)
@@ -230,7 +230,7 @@ tsan:  ## threads, and a whole training run, under ThreadSanitizer
 	@$(MAKE) BUILD=build-tsan WERROR= CFLAGS='$(SAN) -fsanitize=thread' KERNEL_FLAGS=-O1 \
 	    LDFLAGS=-fsanitize=thread all build-tsan/tests/test_thread
 	@BUILD=build-tsan sh tests/run.sh build-tsan/tests/test_thread .ci/tsan.sh
-cross:  ## build for 64-bit ARM, run the tests under qemu
+cross:  ## build for 64-bit ARM, run the test programs under qemu (scripts try the program's manners)
 	@$(MAKE) BUILD=build-aarch64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar \
 	    RUNNER='qemu-aarch64-static -L /usr/aarch64-linux-gnu' test
 
