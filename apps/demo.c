@@ -4,6 +4,7 @@
 #include "apps/detector.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define AT(field) offsetof(struct demo_settings, field)
@@ -181,6 +182,24 @@ static enum nn_status run_all(struct demo *demo, bool *stuck)
     return status ? nn_fail(context, status, "%s", error) : told;
 }
 
+/* The folder for a file is made, as everywhere; what is there already may be a pipe. */
+static enum nn_status prepare_output(struct app *app, const char *path, const char *option)
+{
+    struct stat info;
+    if (!path || strcmp(path, "-") == 0 || stat(path, &info) == 0) return NN_OK;
+    return app_prepare_output(app, path, option);
+}
+
+static int check_name(const struct app *app, const char *path, const char *option)
+{
+    char quoted[NN_QUOTED];
+    if (!path || vi_can_record(path)) return APP_OK;
+    return app_usage(app,
+                     "%s: expected a name that ends in .avi, .mp4, .mov or .y4m, pictures such "
+                     "as out/%%06d.jpg, or -; got %s",
+                     option, nn_quote(quoted, path));
+}
+
 static int check_usage(const struct app *app, const struct demo_settings *settings)
 {
     const char *output = settings->output, *record = settings->record;
@@ -195,7 +214,8 @@ static int check_usage(const struct app *app, const struct demo_settings *settin
         return app_usage(app, "-o and --record cannot be the same file");
     if (cli_given(&app->parsed, app->command, "--ear-frames") && !(settings->ear > 0))
         return app_usage(app, "--ear-frames belongs to --ear");
-    return APP_OK;
+    if (check_name(app, output, "-o")) return APP_USAGE;
+    return check_name(app, record, "--record");
 }
 
 int demo_main(struct app *app, int argc, char **argv, const struct demo_seams *seams)
@@ -217,7 +237,9 @@ int demo_main(struct app *app, int argc, char **argv, const struct demo_seams *s
     demo->start = begin;
     if (seams) demo->seams = *seams;
     demo_exchange_open(&demo->exchange);
-    enum nn_status status = run_all(demo, &stuck);
+    enum nn_status status = prepare_output(app, settings.output, "-o");
+    if (!status) status = prepare_output(app, settings.record, "--record");
+    if (!status) status = run_all(demo, &stuck);
     if (!stuck) { /* else the reader still has a hand on it, and the program ends anyway */
         close_all(demo);
         nn_free(app->context, demo);

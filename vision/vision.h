@@ -550,6 +550,7 @@ struct vi_recorder_options {
  * played; whatever stops the program then, the file can be played up to its last second. y4m, mp4
  * and raw may go to a pipe; a program that records to pipes ignores SIGPIPE, so that a reader's end
  * is an error here. No picture: no file. */
+bool vi_can_record(const char *path); /* does it know the name? */
 enum nn_status vi_recorder_open(struct vi_recorder **recorder, struct nn_context *context,
                                 const char *path, int width, int height,
                                 const struct vi_recorder_options *options);

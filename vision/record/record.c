@@ -40,6 +40,11 @@ static const char *format_of(const char *path)
     return NULL;
 }
 
+bool vi_can_record(const char *path)
+{
+    return format_of(path) != NULL;
+}
+
 /* NULL: there is none, and the context's error says why. */
 static const struct vi_recorder_kind *choose(struct nn_context *context, const char *path,
                                              const struct vi_recorder_options *options)
