@@ -138,13 +138,14 @@ static void test_camera(void)
           "a camera that is too fast: %lld came, %.0f were lost", (long long)camera.index,
           figure("lost"));
 
+    /* A third of a second: also a slow machine looks at one of them. */
     camera =
-        (struct camera){.clip = {.cells = ONE}, .interval = 2, .trouble_from = 6, .trouble_to = 9};
-    code = watch(&camera, "--max-frames 30 --policy cnn");
+        (struct camera){.clip = {.cells = ONE}, .interval = 5, .trouble_from = 6, .trouble_to = 70};
+    code = watch(&camera, "--max-frames 90 --policy cnn");
     int troubled = count_of("\"trouble\":\"no signal, says the test\",\"faces\":[]");
-    CHECK(code == 0 && troubled >= 1 && troubled <= 3 &&
-              count_of("\"answer\":\"live\"") == 30 - troubled,
-          "a frame in trouble is shown, not judged, and the run goes on: %d", troubled);
+    CHECK(code == 0 && troubled >= 1 && troubled <= 64 &&
+              count_of("\"answer\":\"live\"") == 90 - troubled,
+          "frames in trouble are shown, not judged, and the run goes on: %d", troubled);
 
     camera = (struct camera){.clip = {.cells = ONE}, .interval = 1, .dies = 10};
     code = watch(&camera, "");
