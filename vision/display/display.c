@@ -147,7 +147,7 @@ enum nn_status vi_display_show(struct vi_display *display, const struct vi_image
 void vi_display_caption(struct vi_display *display, const char *text)
 {
     size_t size = 0;
-    for (; text[size] && size < sizeof display->caption - 1; size++)
+    for (; size < sizeof display->caption - 1 && text[size]; size++)
         display->caption[size] = text[size] >= ' ' && text[size] <= '~' ? text[size] : '?';
     display->caption[size] = '\0';
 }
