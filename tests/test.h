@@ -45,6 +45,13 @@ static inline int test_done(void)
     return test_failures ? 1 : 0;
 }
 
+/* Does an emulator run the tests, some thirty times as slowly? */
+static inline bool test_emulated(void)
+{
+    const char *runner = getenv("RUNNER");
+    return runner && *runner;
+}
+
 /* The folder with real faces and other programs' answers; NULL where it is missing. */
 static inline const char *test_shared(void)
 {

@@ -294,7 +294,7 @@ static void test_clip(void)
 {
     static const char what[] = "three blinks of a clip",
                       model[] = "shape_predictor_68_face_landmarks";
-    const char *shared = test_shared(), *runner = getenv("RUNNER");
+    const char *shared = test_shared();
     char clip[300], detector_path[300], shape_path[300];
     struct nn_context *context;
     struct vi_detector *detector = NULL;
@@ -309,7 +309,7 @@ static void test_clip(void)
         test_skip(what, "no clip, no landmarks (Debian: libdlib-data) or no ffmpeg");
         return;
     }
-    if (runner && *runner) {
+    if (test_emulated()) {
         test_skip(what, "too long for an emulator");
         return;
     }

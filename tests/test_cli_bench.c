@@ -386,19 +386,14 @@ static void test_mistakes(void)
     check_refused("bench --seconds nan", "", 2, "--seconds");
 }
 
-static bool is_set(const char *variable)
-{
-    const char *value = getenv(variable);
-    return value && *value;
-}
-
 /* An emulator, a sanitizer, one level of all? */
 static bool is_slow(void)
 {
 #if defined(__SANITIZE_ADDRESS__)
     return true;
 #else
-    return is_set("RUNNER") || is_set("NN_CPU");
+    const char *level = getenv("NN_CPU");
+    return test_emulated() || (level && *level);
 #endif
 }
 
@@ -417,7 +412,7 @@ int main(void)
         test_skip("bench without options", "it would take minutes here");
     else
         test_bench_all();
-    if (is_set("RUNNER")) {
+    if (test_emulated()) {
         test_skip("bench of all levels, and of bf16", "it would take minutes in an emulator");
     } else {
         test_bench_levels();

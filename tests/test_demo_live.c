@@ -297,7 +297,7 @@ static void test_failing(void)
     snprintf(options, sizeof options, "-v %s --max-frames 3 -o %s --json --quiet",
              clip_of("few", 4, ONE, 0), in_folder("failing.avi"));
     run_counted(&counting, -1, options);
-    const long all = counting.calls, step = getenv("RUNNER") ? all / 8 : all / 60;
+    const long all = counting.calls, step = test_emulated() ? all / 8 : all / 60;
     int kept = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY);
     dup2(nowhere, STDERR_FILENO);
     for (long left = 0; left<all; left += step> 0 ? step : 1) {

@@ -65,7 +65,7 @@ int main(void)
     static const uint8_t pixels[23 * 17 * 3] = {1, 2, 3};
     if (nn_open(&context, &(struct nn_options){.threads = 1})) return 1;
     picture = (struct vi_image){(uint8_t *)pixels, 23, 17, 3, 23 * 3};
-    size_t slow = getenv("RUNNER") && *getenv("RUNNER") ? 16 : 0;
+    size_t slow = test_emulated() ? 16 : 0;
     for (int shm = 0; shm < 2; shm++) {
         const char *how = shm ? "shared memory" : "socket";
         enum server_shm kind = shm ? SHM_WORKS : SHM_NONE;

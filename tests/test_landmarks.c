@@ -498,8 +498,8 @@ int main(int argc, char **argv)
     test_damage();
     test_refusals();
     test_memory();
-    const char *full = getenv("LIVENESS_LANDMARKS"), *runner = getenv("RUNNER");
-    bool slow = runner && *runner;
+    const char *full = getenv("LIVENESS_LANDMARKS");
+    bool slow = test_emulated();
     test_golden("the small model", NULL, "sp68_small_golden.csv", slow ? 4 : 1000);
     if (!full || !*full) full = "/usr/share/dlib/shape_predictor_68_face_landmarks.dat";
     if (slow)

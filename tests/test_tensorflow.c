@@ -119,7 +119,7 @@ static void test_detector(void)
         test_skip("the 8-bit face detector", "no shared folder");
         return;
     }
-    if (getenv("RUNNER") && *getenv("RUNNER")) {
+    if (test_emulated()) {
         test_skip("the 8-bit face detector", "an emulator takes a minute; test_caffe_real has it");
         return;
     }

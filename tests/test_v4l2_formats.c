@@ -180,7 +180,7 @@ static void test_formats(void)
 static void test_wild_drivers(void)
 {
     static struct wild wild;
-    int rounds = getenv("RUNNER") ? 100 : 1000, survived = 0;
+    int rounds = test_emulated() ? 100 : 1000, survived = 0;
     struct wild_sums sums = {0};
     for (int round = 0; round < rounds; round++) {
         uint8_t bytes[2000];
