@@ -38,7 +38,7 @@ static const struct cli_option OPTIONS[] = {
      "... and height; where one is missing it follows from the other"},
     {"--every", CLI_INT, AT(every), "N", "1", 1, 1000, 0,
      "look for faces in every N-th frame; in between they are where they were going"},
-    {"--policy", CLI_CHOICE, AT(policy), "fused|cnn|cnn+blink", "fused", 0, 0, 0,
+    {"--policy", CLI_CHOICE, AT(policy), VI_POLICY_NAMES, "fused", 0, 0, 0,
      "cnn: the network alone. cnn+blink: and nothing is live before it has blinked. fused: that, "
      "where eyes can be seen, and texture (moire, sharpness, exposure) may deny"},
     {"--blinks", CLI_INT, AT(blinks), "N", "1", 1, 1000, 0, "how often"},

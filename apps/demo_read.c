@@ -18,25 +18,16 @@ struct reading {
     int64_t turns;       /* frames since it began */
 };
 
-static enum nn_status open_path(struct reading *reading, const char *path)
+static enum nn_status open_video(struct reading *reading)
 {
     const struct demo *demo = reading->demo;
     const struct demo_settings *settings = &demo->settings;
     struct vi_capture_options options = {
         .width = settings->width, .height = settings->height, .rate = settings->fps};
     if (demo->seams.open)
-        return demo->seams.open(&reading->capture, reading->context, path, &options,
+        return demo->seams.open(&reading->capture, reading->context, settings->video, &options,
                                 demo->seams.user);
-    return vi_capture_open(&reading->capture, reading->context, path, &options);
-}
-
-static enum nn_status open_video(struct reading *reading)
-{
-    const char *path = reading->demo->settings.video;
-    enum nn_status status = open_path(reading, path);
-    /* No camera at all can be used: what is wrong with the usual one? */
-    if (status && strcmp(path, "camera:") == 0) status = open_path(reading, "/dev/video0");
-    return status;
+    return vi_capture_open(&reading->capture, reading->context, settings->video, &options);
 }
 
 /* Room for a picture of this size. */

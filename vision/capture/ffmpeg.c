@@ -68,20 +68,10 @@ static bool knows(const char *path, const uint8_t *head, size_t size)
 
 /* ---- what comes from the ends ---------------------------------------------------------------- */
 
-/* read() that closes an end with nothing more to come. */
-static size_t read_end(int *end, void *to, size_t size)
-{
-    ssize_t got;
-    do got = read(*end, to, size);
-    while (got < 0 && errno == EINTR);
-    if (got <= 0) vi_process_close_end(end);
-    return got > 0 ? (size_t)got : 0;
-}
-
 static void take_words(struct source *source)
 {
     char more[MAX_WORDS];
-    size_t size = read_end(&source->process.out[WORDS], more, sizeof more);
+    size_t size = vi_process_read(&source->process.out[WORDS], more, sizeof more);
     size_t drop = source->word_bytes + size > MAX_WORDS ? source->word_bytes + size - MAX_WORDS : 0;
     memmove(source->words, source->words + drop, source->word_bytes - drop);
     memcpy(source->words + source->word_bytes - drop, more, size);
@@ -111,7 +101,7 @@ static void take_times(struct vi_capture *capture)
 {
     struct source *source = capture->state;
     char more[4096];
-    size_t size = read_end(&source->process.out[TIMES], more, sizeof more);
+    size_t size = vi_process_read(&source->process.out[TIMES], more, sizeof more);
     for (size_t i = 0; i < size; i++) {
         if (more[i] != '\n') {
             if (source->line_bytes < sizeof source->line - 1)
@@ -174,7 +164,7 @@ static size_t pump(struct vi_capture *capture, void *to, size_t room, int millis
     if (ends[WORDS].revents) take_words(source);
     if (ends[TIMES].revents) take_times(capture);
     if (ends[3].revents) feed(capture);
-    return ends[PICTURES].revents ? read_end(&process->out[PICTURES], to, room) : 0;
+    return ends[PICTURES].revents ? vi_process_read(&process->out[PICTURES], to, room) : 0;
 }
 
 /* Bytes of pictures; fewer than asked for: no more come. `to` NULL: passed over. */

@@ -51,6 +51,15 @@ void vi_process_close_end(int *descriptor)
     *descriptor = -1;
 }
 
+size_t vi_process_read(int *end, void *to, size_t size)
+{
+    ssize_t got;
+    do got = read(*end, to, size);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0) vi_process_close_end(end);
+    return got > 0 ? (size_t)got : 0;
+}
+
 /* The other end is moved out of the way of 0 .. 3, which the program gets: where this program runs
  * with those closed, sockets would be made there. */
 static bool make_pair(int *ours, int *theirs)

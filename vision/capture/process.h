@@ -32,6 +32,8 @@ enum nn_status vi_process_start(struct vi_process *process, struct nn_context *c
 /* Has it ended? Then *code is its exit code, 128 + number if a signal ended it, -1 if unknown. */
 bool vi_process_ended(struct vi_process *process, int *code);
 void vi_process_close_end(int *descriptor);
+/* read() of one of its ends, which is closed when there is nothing more to come: 0. */
+size_t vi_process_read(int *end, void *to, size_t size);
 /* Kills what still runs, with its children, waits for it, and closes our ends. */
 void vi_process_kill(struct vi_process *process);
 /* What it said, on one line and fit for a terminal, without the addresses in "[mov @ 0x55d0]"; `to`

@@ -220,9 +220,14 @@ enum nn_status vi_camera_find(struct vi_camera_device *device, struct nn_context
     if (known) return find_again(device, context, system, path, known);
     if (strncmp(path, "camera:", 7) == 0) {
         if (find_by_name(device, system, path + 7, NULL)) return NN_OK;
-        name_others(others, sizeof others, system);
-        return nn_fail(context, NN_ERROR_IO, "no camera's name holds %s%s",
-                       nn_quote(quoted, path + 7), others);
+        if (path[7]) {
+            name_others(others, sizeof others, system);
+            return nn_fail(context, NN_ERROR_IO, "no camera's name holds %s%s",
+                           nn_quote(quoted, path + 7), others);
+        }
+        path =
+            "/dev/video0"; /* any would do, but there is none: what is wrong with the usual one? */
+        nn_quote(quoted, path);
     }
     bool exists;
     is_video_node(system, path, &exists);

@@ -85,20 +85,10 @@ static enum nn_status take_file(struct vi_recorder *recorder, const uint8_t *byt
     return status;
 }
 
-/* read() that closes an end with nothing more to come. */
-static size_t read_end(int *end, void *to, size_t size)
-{
-    ssize_t got;
-    do got = read(*end, to, size);
-    while (got < 0 && errno == EINTR);
-    if (got <= 0) vi_process_close_end(end);
-    return got > 0 ? (size_t)got : 0;
-}
-
 static void take_words(struct h264 *h264)
 {
     char more[MAX_WORDS];
-    size_t size = read_end(&h264->process.out[WORDS], more, sizeof more);
+    size_t size = vi_process_read(&h264->process.out[WORDS], more, sizeof more);
     if (size > MAX_WORDS - h264->word_bytes) size = MAX_WORDS - h264->word_bytes;
     memcpy(h264->words + h264->word_bytes, more, size);
     h264->word_bytes += size;
@@ -128,7 +118,7 @@ static enum nn_status pump(struct vi_recorder *recorder, const uint8_t **bytes, 
         }
     }
     if (!ends[0].revents) return NN_OK;
-    size_t got = read_end(&process->out[FILE_END], h264->buffer, BUFFER);
+    size_t got = vi_process_read(&process->out[FILE_END], h264->buffer, BUFFER);
     return take_file(recorder, h264->buffer, got);
 }
 
@@ -224,7 +214,7 @@ static enum nn_status ask_encoders(struct vi_recorder *recorder, char *program,
     while (!status && size < LISTING && process.out[FILE_END] >= 0) {
         struct pollfd end = {process.out[FILE_END], POLLIN, 0};
         if (poll(&end, 1, SILENCE) == 0) break;
-        size += read_end(&process.out[FILE_END], listing + size, LISTING - size);
+        size += vi_process_read(&process.out[FILE_END], listing + size, LISTING - size);
     }
     if (!status) vi_process_kill(&process);
     if (!status) *encoder = find_encoder(listing);
