@@ -79,14 +79,13 @@ static void *load_shape(void *argument)
     return NULL;
 }
 
-static enum nn_status open_context(struct demo *demo, struct demo_thread *thread, int threads,
-                                   const struct nn_allocator *allocator)
+static enum nn_status open_context(struct demo *demo, struct demo_thread *thread, int threads)
 {
     struct app *app = demo->app;
     enum nn_status status =
         nn_open(&thread->context, &(struct nn_options){.threads = threads,
                                                        .cpu = nn_cpu(app->context),
-                                                       .allocator = allocator});
+                                                       .allocator = app->allocator});
     return status ? nn_fail(app->context, status, "%s", nn_error(thread->context)) : NN_OK;
 }
 
@@ -103,13 +102,10 @@ static enum nn_status start_thread(struct demo *demo, struct demo_thread *thread
 static enum nn_status start(struct demo *demo)
 {
     struct app *app = demo->app;
-    demo->memory = demo_memory_new(app->allocator);
-    if (!demo->memory) return nn_fail(app->context, NN_ERROR_MEMORY, "out of memory");
-    const struct nn_allocator *again = demo_memory_allocator(demo->memory);
-    enum nn_status status = open_context(demo, &demo->looker, app->common->threads, app->allocator);
-    if (!status) status = open_context(demo, &demo->loader, 1, app->allocator);
-    if (!status) status = open_context(demo, &demo->reader, 1, again);
-    if (!status) status = open_context(demo, &demo->shower, 1, again);
+    enum nn_status status = open_context(demo, &demo->looker, app->common->threads);
+    if (!status) status = open_context(demo, &demo->loader, 1);
+    if (!status) status = open_context(demo, &demo->reader, 1);
+    if (!status) status = open_context(demo, &demo->shower, 1);
     if (!status && demo->eyes) status = start_thread(demo, &demo->loader, load_shape);
     if (!status) status = start_thread(demo, &demo->reader, demo_read);
     if (!status) status = start_thread(demo, &demo->looker, demo_look);
@@ -159,7 +155,6 @@ static void close_all(struct demo *demo)
     nn_close(&demo->looker.context);
     nn_close(&demo->loader.context);
     nn_close(&demo->shower.context);
-    demo_memory_free(demo->memory);
     demo_exchange_close(&demo->exchange);
 }
 

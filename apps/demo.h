@@ -8,7 +8,6 @@
  *   demo_overlay.c   what is drawn into the picture
  *   demo_exchange.c  what stands between the threads: no more than one frame at each place
  *   demo_report.c    --json, times, the summary
- *   demo_memory.c    an allocator that keeps what it is given back
  *
  * A camera does not wait: who is late gets its newest frame, and older ones are lost and counted.
  * A recording does: every frame is looked at, so that the same file gives the same verdicts.
@@ -30,17 +29,6 @@ struct demo_settings {
     int max_frames;
     bool loop, no_landmarks;
 };
-
-/* ---- demo_memory.c --------------------------------------------------------------------------- */
-
-/* An allocator above another one: what is released is kept, and given to the next who asks for as
- * much. Decoders and encoders ask for the same blocks for every frame; from the second one on
- * nothing comes from below. For all threads. */
-struct demo_memory;
-/* NULL: out of memory. `below` NULL: the system's. */
-struct demo_memory *demo_memory_new(const struct nn_allocator *below);
-const struct nn_allocator *demo_memory_allocator(const struct demo_memory *memory);
-void demo_memory_free(struct demo_memory *memory); /* all blocks must be back */
 
 /* ---- times ----------------------------------------------------------------------------------- */
 
@@ -156,7 +144,6 @@ struct demo {
     struct app *app;
     struct demo_settings settings;
     struct demo_seams seams;
-    struct demo_memory *memory;
     struct demo_exchange exchange;
     struct demo_frame frames[DEMO_FRAMES];
     struct demo_thread reader, looker, loader, shower; /* the last is the caller's thread */

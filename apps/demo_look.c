@@ -18,7 +18,7 @@ struct look {
     struct vi_detector *detector;
     struct model model;
     struct predictor predictor;
-    struct nn_context *small; /* for what is allocated for each frame: its memory comes again */
+    struct vi_resize_room room;
     const struct vi_shape *shape;
     int real;        /* the label */
     uint8_t *crops;  /* [VI_MAX_TRACKS, the network's picture] */
@@ -77,16 +77,14 @@ static enum nn_status open_look(struct look *look)
         .threshold = settings->threshold,
         .no_eyes = !look->demo->eyes,
     };
-    return nn_open(
-        &look->small,
-        &(struct nn_options){.threads = 1, .allocator = demo_memory_allocator(look->demo->memory)});
+    return NN_OK;
 }
 
 static void close_look(struct look *look)
 {
     struct nn_context *context = look->app.context;
     nn_text_free(&look->line);
-    nn_close(&look->small);
+    nn_free(context, look->room.memory);
     nn_free(context, look->workspace);
     nn_free(context, look->crops);
     predictor_close(&look->predictor);
@@ -157,8 +155,7 @@ static enum nn_status classify(struct look *look)
                               (ptrdiff_t)row};
         struct vi_image part =
             demo_crop(&frame->image, &frame->faces[i].box, look->demo->crop_margin);
-        status = vi_resize(&to, &part, look->small);
-        if (status) return nn_fail(look->app.context, status, "%s", nn_error(look->small));
+        status = vi_resize_in(&look->room, &to, &part, look->app.context);
         if (contract->color == VI_BGR) vi_swap_red_blue(&to);
     }
     return frame->count ? predictor_run(&look->predictor, look->crops, frame->count) : NN_OK;

@@ -16,6 +16,7 @@ struct reading {
     double begin, last;  /* ... and so do seconds */
     double rate;         /* where nothing else is known */
     int64_t turns;       /* frames since it began */
+    struct vi_resize_room room;
 };
 
 static enum nn_status open_video(struct reading *reading)
@@ -68,7 +69,7 @@ static enum nn_status fill(struct reading *reading, struct demo_frame *frame,
     if (width == read->image.width && height == read->image.height)
         vi_image_copy(&frame->image, &read->image);
     else
-        status = vi_resize(&frame->image, &read->image, reading->context);
+        status = vi_resize_in(&reading->room, &frame->image, &read->image, reading->context);
     frame->index = reading->first + read->index;
     frame->seconds = reading->begin + read->seconds;
     if (!(info->rate > 0) && !info->live) /* pictures of a folder */
@@ -145,6 +146,7 @@ void *demo_read(void *argument)
         snprintf(demo->last_broken, sizeof demo->last_broken, "%s", info->last_broken);
     }
     vi_capture_close(&reading.capture);
+    nn_free(reading.context, reading.room.memory);
     demo->reader.status = status;
     demo_over(&demo->exchange, DEMO_READ_OVER);
     return NULL;

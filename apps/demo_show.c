@@ -23,6 +23,7 @@ struct show {
     struct vi_display *display; /* NULL: none */
     struct vi_recorder *recorder[2];
     struct vi_image sized; /* what a recorder gets when pictures change their size */
+    struct vi_resize_room room_to_size;
     int width[2], height[2];
     struct demo_overlay *overlay;
     struct vi_image canvas;
@@ -166,7 +167,7 @@ static enum nn_status fit(struct show *show, int which, const struct vi_image **
         vi_image_free(show->context, &show->sized);
         status = vi_image_new(&show->sized, show->context, width, height, 3);
     }
-    if (!status) status = vi_resize(&show->sized, *image, show->context);
+    if (!status) status = vi_resize_in(&show->room_to_size, &show->sized, *image, show->context);
     *image = &show->sized;
     return status;
 }
@@ -450,6 +451,7 @@ static enum nn_status close_show(struct show *show, enum nn_status status)
     demo_overlay_free(&show->overlay);
     vi_image_free(show->context, &show->canvas);
     vi_image_free(show->context, &show->sized);
+    nn_free(show->context, show->room_to_size.memory);
     return status;
 }
 

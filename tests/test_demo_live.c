@@ -276,7 +276,7 @@ static void test_steady(void)
     struct counting counting = {0};
     char options[1200];
     long calls[2];
-    const char *path = jpegs(12);
+    const char *path = jpegs(130); /* opening it once more would allocate */
     for (int i = 0; i < 2; i++) {
         snprintf(options, sizeof options, "-v %s --loop --max-frames %d -o %s --json", path,
                  i ? 120 : 60, in_folder("steady.avi"));

@@ -170,8 +170,18 @@ void vi_resizer_columns(const struct vi_resizer *resizer)
             column_tap(x, resizer->width, resizer->from.width, resizer->from.channels);
 }
 
-enum nn_status vi_resize(const struct vi_image *to, const struct vi_image *from,
-                         struct nn_context *context)
+static enum nn_status make_room(struct vi_resize_room *room, struct nn_context *context,
+                                size_t size)
+{
+    if (size <= room->size) return NN_OK;
+    nn_free(context, room->memory);
+    room->memory = nn_alloc(context, size, 1);
+    room->size = room->memory ? size : 0;
+    return room->memory ? NN_OK : NN_ERROR_MEMORY;
+}
+
+enum nn_status vi_resize_in(struct vi_resize_room *room, const struct vi_image *to,
+                            const struct vi_image *from, struct nn_context *context)
 {
     struct vi_resizer resizer = {.from = *from};
     struct vi_resizer_rows rows = {.held = {-1, -1}};
@@ -181,20 +191,26 @@ enum nn_status vi_resize(const struct vi_image *to, const struct vi_image *from,
                        from->channels, to->channels);
     enum nn_status status = vi_resizer_start(&resizer, context, to->width, to->height, from);
     if (status) return status;
-    size_t count = (size_t)to->width * (size_t)to->channels;
     if (resizer.kind == VI_RESIZE_LINEAR) {
-        resizer.columns = nn_alloc(context, (size_t)to->width, sizeof *resizer.columns);
-        rows.row[0] = resizer.columns ? nn_alloc(context, count, 2 * sizeof *rows.row[0]) : NULL;
-        if (!rows.row[0]) status = NN_ERROR_MEMORY;
-    }
-    int16_t *both = rows.row[0];
-    if (both) {
-        rows.row[1] = both + count;
+        size_t width = (size_t)to->width, count = width * (size_t)to->channels;
+        status = make_room(room, context,
+                           width * sizeof *resizer.columns + 2 * count * sizeof *rows.row[0]);
+        if (status) return status;
+        resizer.columns = room->memory;
+        rows.row[0] = (int16_t *)(void *)(resizer.columns + width);
+        rows.row[1] = rows.row[0] + count;
         vi_resizer_columns(&resizer);
     }
-    for (int y = 0; y < to->height && !status; y++)
+    for (int y = 0; y < to->height; y++)
         vi_resizer_row(to->pixels + y * to->stride, &resizer, &rows, y);
-    nn_free(context, both);
-    nn_free(context, resizer.columns);
+    return NN_OK;
+}
+
+enum nn_status vi_resize(const struct vi_image *to, const struct vi_image *from,
+                         struct nn_context *context)
+{
+    struct vi_resize_room room = {0};
+    enum nn_status status = vi_resize_in(&room, to, from, context);
+    nn_free(context, room.memory);
     return status;
 }

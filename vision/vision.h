@@ -86,6 +86,14 @@ enum nn_status vi_inflate(struct nn_context *context, void *to, size_t to_size, 
  * the channel counts must agree. Allocates a row table. */
 enum nn_status vi_resize(const struct vi_image *to, const struct vi_image *from,
                          struct nn_context *context);
+/* The same for those who do it again and again: its table lies in the caller's `room`, all zero at
+ * first, which grows where it must. `memory` is the caller's to nn_free. */
+struct vi_resize_room {
+    void *memory;
+    size_t size;
+};
+enum nn_status vi_resize_in(struct vi_resize_room *room, const struct vi_image *to,
+                            const struct vi_image *from, struct nn_context *context);
 /* In place: red and blue change places (3 or 4 channels). */
 void vi_swap_red_blue(const struct vi_image *image);
 void vi_to_gray(const struct vi_image *to, const struct vi_image *from_rgb); /* Rec. 601, as cv2 */
