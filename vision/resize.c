@@ -170,14 +170,14 @@ void vi_resizer_columns(const struct vi_resizer *resizer)
             column_tap(x, resizer->width, resizer->from.width, resizer->from.channels);
 }
 
-static enum nn_status make_room(struct vi_resize_room *room, struct nn_context *context,
-                                size_t size)
+/* NULL: out of memory. */
+static void *make_room(struct vi_resize_room *room, struct nn_context *context, size_t size)
 {
-    if (size <= room->size) return NN_OK;
+    if (size <= room->size) return room->memory;
     nn_free(context, room->memory);
     room->memory = nn_alloc(context, size, 1);
     room->size = room->memory ? size : 0;
-    return room->memory ? NN_OK : NN_ERROR_MEMORY;
+    return room->memory;
 }
 
 enum nn_status vi_resize_in(struct vi_resize_room *room, const struct vi_image *to,
@@ -193,10 +193,9 @@ enum nn_status vi_resize_in(struct vi_resize_room *room, const struct vi_image *
     if (status) return status;
     if (resizer.kind == VI_RESIZE_LINEAR) {
         size_t width = (size_t)to->width, count = width * (size_t)to->channels;
-        status = make_room(room, context,
-                           width * sizeof *resizer.columns + 2 * count * sizeof *rows.row[0]);
-        if (status) return status;
-        resizer.columns = room->memory;
+        resizer.columns = make_room(
+            room, context, width * sizeof *resizer.columns + 2 * count * sizeof *rows.row[0]);
+        if (!resizer.columns) return NN_ERROR_MEMORY;
         rows.row[0] = (int16_t *)(void *)(resizer.columns + width);
         rows.row[1] = rows.row[0] + count;
         vi_resizer_columns(&resizer);
